@@ -1,3 +1,5 @@
 module github.com/seed99545744/msm
 
 go 1.25.0
+
+require github.com/cespare/xxhash/v2 v2.3.0

@@ -1,0 +1,2 @@
+// Package ring decides which memcached node owns a key.
+package ring
