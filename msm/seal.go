@@ -10,7 +10,9 @@ type sealer struct {
 func newSealer(keys [][]byte) (*sealer, error) { return &sealer{}, nil }
 
 // seal appends the stored form of plain to dst.
-func (s *sealer) seal(dst []byte, storageKey string, plain []byte) []byte { return append(dst, plain...) }
+func (s *sealer) seal(dst []byte, storageKey string, plain []byte) []byte {
+	return append(dst, plain...)
+}
 
 // open returns the plain value, which may share memory with data. More than
 // limit bytes are refused. A sealer with keys refuses what is not sealed.

@@ -15,7 +15,7 @@ var JSON Transcoder = jsonTranscoder{}
 
 type jsonTranscoder struct{}
 
-func (jsonTranscoder) Encode(v any) ([]byte, error)      { return nil, nil }
+func (jsonTranscoder) Encode(v any) ([]byte, error)       { return nil, nil }
 func (jsonTranscoder) Decode(data []byte, into any) error { return nil }
 
 // codecs encodes with the configured transcoder and decodes what any built-in
