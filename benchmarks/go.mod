@@ -1,0 +1,13 @@
+module github.com/seed99545744/msm/benchmarks
+
+go 1.25.0
+
+replace github.com/seed99545744/msm => ../
+
+require (
+	github.com/bradfitz/gomemcache v0.0.0-20260422231931-4d751bb6e37c
+	github.com/grafana/gomemcache v0.0.0-20251127154401-74f93547077b
+	github.com/memcachier/mc/v3 v3.0.3
+	github.com/rainycape/memcache v0.0.0-20150622160815-1031fa0ce2f2
+	github.com/seed99545744/msm v0.0.0
+)

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed99545744/msm/internal/memcached"
+)
+
+// Every contender does every workload right, alone and with others, or says
+// that it cannot: a comparison with a broken adapter is worthless.
+func TestContenders(t *testing.T) {
+	cannot := map[string][]kind{
+		"memcachier": {getMulti},
+		"pingpong":   {set, getMulti, mix},
+		"blaster":    {set, getMulti, mix},
+	}
+	server := memcached.Start(t, "-t", "1", "-m", "512")
+	for _, contender := range contenders {
+		for _, w := range workloads {
+			t.Run(contender.name+"/"+w.name, func(t *testing.T) {
+				c := cell{w, 4, []string{server.Addr()}, 2}
+				s, err := contender.open(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := slices.Contains(cannot[contender.name], w.kind); (s == nil) != want {
+					t.Fatalf("says it cannot: %v, want %v", s == nil, want)
+				}
+				if s == nil {
+					return
+				}
+				defer s.close()
+				for i, step := range s.steps() {
+					for range 20 {
+						if n, err := step(); n < 1 || err != nil {
+							t.Fatalf("step of goroutine %d = %d, %v; want at least 1 and no error", i, n, err)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// What a check lets through would be measured as work done.
+func TestCheck(t *testing.T) {
+	hit, miss := workload{kind: get, size: 3}, workload{kind: getMiss}
+	tests := []struct {
+		name string
+		w    workload
+		got  []byte
+		err  error
+		want error
+	}{
+		{"the value", hit, []byte("abc"), nil, nil},
+		{"a shorter value", hit, []byte("ab"), nil, errWrong},
+		{"a miss where a value is", hit, nil, errMiss, errMiss},
+		{"a miss where none is", miss, nil, errMiss, nil},
+		{"a value where none is", miss, []byte{}, nil, errWrong},
+	}
+	for _, tt := range tests {
+		if got := tt.w.check(tt.got, tt.err); got != tt.want {
+			t.Errorf("%s: check = %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestHistogram(t *testing.T) {
+	for b := range 30 * subBuckets {
+		if got := bucketOf(uint64(lowest(b))); got != b {
+			t.Fatalf("bucketOf(lowest(%d)) = %d", b, got)
+		}
+	}
+	var h histogram
+	durations := make([]time.Duration, 10000)
+	for i := range durations {
+		durations[i] = time.Duration(rand.ExpFloat64() * 1e6)
+		h.add(durations[i])
+	}
+	slices.Sort(durations)
+	for _, q := range []float64{0.01, 0.5, 0.99, 0.999} {
+		want := durations[int(q*float64(len(durations)))-1]
+		if got := h.quantile(q); got > want || float64(got) < 0.96*float64(want) {
+			t.Errorf("quantile(%v) = %v, want %v or up to 4 %% less", q, got, want)
+		}
+	}
+}
+
+// A whole run, as short as it can be: the report names everybody, and the
+// files are there.
+func TestRun(t *testing.T) {
+	memcached.Start(t) // skips the test where there is none
+	dir := t.TempDir()
+	var out strings.Builder
+	err := run([]string{"-rounds", "2", "-d", "10ms", "-goroutines", "1,4", "-peers", "pingpong", "-workloads", "get100,set100",
+		"-unix", "-benchstat", dir, "-chart", filepath.Join(dir, "chart.svg")}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Get 100 B, 4 goroutines", "round 2:", "Set 100 B, 1 goroutines", subject, baseline, "pingpong"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report lacks %q:\n%s", want, out.String())
+		}
+	}
+	stat, err := os.ReadFile(filepath.Join(dir, baseline+".txt"))
+	if n := strings.Count(string(stat), "BenchmarkGet100B/goroutines=4 "); err != nil || n != 2 {
+		t.Errorf("benchstat file has %d lines for a cell of 2 rounds (%v):\n%s", n, err, stat)
+	}
+	chart, err := os.ReadFile(filepath.Join(dir, "chart.svg"))
+	if err != nil || !strings.Contains(string(chart), "</svg>") {
+		t.Errorf("chart: %v\n%.200s", err, chart)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	tests := []struct {
+		args, want string // in the error
+	}{
+		{"-peers nobody", "no contender"},
+		{"-workloads dance", "no workload"},
+		{"-goroutines 0", "positive"},
+		{"-goroutines x", "positive"},
+		{"-rounds 0", "positive"},
+		{"stray", "-h lists them"},
+	}
+	for _, tt := range tests {
+		_, err := parseFlags(strings.Fields(tt.args), io.Discard)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want one with %q", tt.args, err, tt.want)
+		}
+	}
+}
