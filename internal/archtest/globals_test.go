@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"go/types"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -48,7 +49,7 @@ func isConstantTable(value ast.Expr) bool {
 	switch value := value.(type) {
 	case *ast.CallExpr:
 		return slices.Contains([]string{"errors.New", "fmt.Errorf", "regexp.MustCompile", "reflect.TypeFor", "base32.NewEncoding", "strings.NewReplacer",
-			"crc32.MakeTable", "crc64.MakeTable"}, calledName(value.Fun)) || isConversion(value)
+			"crc32.MakeTable", "crc64.MakeTable", "time.Unix", "time.Date"}, calledName(value.Fun)) || isConversion(value)
 	case *ast.CompositeLit:
 		_, qualified := value.Type.(*ast.SelectorExpr)
 		return !qualified || len(value.Elts) > 0 // not sync.Pool{}, sync.Mutex{}, atomic.Int64{}
@@ -58,11 +59,17 @@ func isConstantTable(value ast.Expr) bool {
 	return false
 }
 
-// isConversion recognises []byte("...") and (*T)(nil).
+// isConversion recognises []byte("..."), (*T)(nil) and T("...").
 func isConversion(call *ast.CallExpr) bool {
-	switch call.Fun.(type) {
+	switch fun := call.Fun.(type) {
 	case *ast.ArrayType, *ast.ParenExpr:
 		return true
+	case *ast.Ident:
+		if len(call.Args) != 1 {
+			return false
+		}
+		_, literal := call.Args[0].(*ast.BasicLit)
+		return literal && !strings.HasPrefix(strings.ToLower(fun.Name), "new")
 	}
 	return false
 }

@@ -53,6 +53,9 @@ func TestIsConstantTable(t *testing.T) {
 		{`make(chan int)`, false},
 		{`base32.NewEncoding("a").WithPadding(base32.NoPadding)`, true},
 		{`(*T)(nil)`, true},
+		{`timeoutError("too late")`, true},
+		{`newCache("a")`, false},
+		{`make()`, false},
 	}
 	for _, tt := range tests {
 		expr, err := parser.ParseExpr(tt.expr)
