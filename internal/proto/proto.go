@@ -16,7 +16,8 @@ import "errors"
 // connection that delivered them cannot be used any more.
 var ErrProtocol = errors.New("memcache: protocol violation")
 
-// Errors of Check: nothing was sent.
+// Errors of Check: nothing was sent. A field out of its range is another error,
+// which says what the range is.
 var (
 	ErrKey         = errors.New("memcache: key must be 1 to 250 bytes without blanks and control characters")
 	ErrUnsupported = errors.New("memcache: operation not supported by this protocol")
@@ -46,6 +47,20 @@ const (
 	OpNoop
 	OpAuth
 )
+
+// String returns the command's name, for error texts.
+func (op Op) String() string {
+	names := [...]string{
+		OpGet: "get", OpGetAndTouch: "gat", OpGetMulti: "multi-get",
+		OpSet: "set", OpAdd: "add", OpReplace: "replace", OpAppend: "append", OpPrepend: "prepend",
+		OpDelete: "delete", OpTouch: "touch", OpIncrement: "incr", OpDecrement: "decr",
+		OpVersion: "version", OpStats: "stats", OpFlushAll: "flush_all", OpNoop: "noop", OpAuth: "auth",
+	}
+	if op == 0 || int(op) >= len(names) {
+		return "unknown operation"
+	}
+	return names[op]
+}
 
 // Request is one command. Fields that an operation has no use for are ignored.
 type Request struct {
@@ -98,7 +113,7 @@ type Reply struct {
 	Stats  []Stat // OpStats
 
 	state state
-	next  int // OpGetMulti: the first key that no reply has passed yet
+	next  int // OpGetMulti: the first key that no reply has passed yet. OpStats: the bytes so far
 }
 
 // Stat is one line of the answer to OpStats.
@@ -106,6 +121,15 @@ type Stat struct{ Name, Value string }
 
 // state says where Parse goes on.
 type state uint8
+
+// The states. Those of a codec that has no use for one never reach it.
+const (
+	stateHead   state = iota // the first line or header of the reply, or of the next part of it
+	stateTail                // what stands behind a value
+	stateNumber              // meta: the digits of a counter, Size of them
+	stateNext                // classic: a value was read, another one or END follows
+	stateFence               // classic: END was read, MN follows
+)
 
 // Step is what the caller of Parse must do next.
 type Step uint8
@@ -139,7 +163,9 @@ type Codec interface {
 
 	// Parse consumes the next piece of req's reply from the front of buf and
 	// says how many bytes that were. The value itself never goes through Parse;
-	// its tail does. An error is always ErrProtocol, wrapped with the reason.
+	// its tail does: after a value Parse is called before anything is read, for
+	// the reply may be complete. An error is always ErrProtocol, wrapped with
+	// the reason.
 	Parse(buf []byte, req *Request, rep *Reply) (n int, step Step, err error)
 }
 
