@@ -228,7 +228,7 @@ func TestIDAllocations(t *testing.T) {
 	}{
 		{"parseID", 0, func() { id, _ = parseID(whole) }},
 		{"String", 1, func() { sink = id.String() }},
-		{"newBase", 1, func() { sink = newBase() }},
+		{"newBase", 2, func() { sink = newBase() }},
 		{"session key", 1, func() { sink = k.session(testBase) }},
 	} {
 		if got := testing.AllocsPerRun(100, tc.f); got > tc.want {
