@@ -1,5 +1,15 @@
 // Package mux shares one connection among many callers, who drive it
-// themselves: no goroutine stands behind an idle connection.
+// themselves: no goroutine stands behind a connection.
+//
+// A caller appends its request to the bytes that wait to be written and queues
+// its call behind those in flight. The first to find nobody flushing writes for
+// all that have joined; the first to find nobody reading reads, hands every
+// reply that has arrived to its owner, and passes the reader's role on when its
+// own is done. Alone, a caller writes and reads in its own goroutine, as with a
+// pool; in a crowd, one system call carries dozens of requests.
+//
+// Who gives up leaves a tombstone in the queue: the reply is read and dropped,
+// and nobody else notices.
 package mux
 
 import (
@@ -7,34 +17,68 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed99545744/msm/internal/proto"
 )
 
-// Call is one request on its way and what came back for it. Its owner fills
-// Req (and Buf), gives it to Start and Wait, and reads the rest after Wait
-// returned nil. A Call that Wait left early belongs to the connection for good.
-type Call struct {
-	Req   proto.Request
-	Rep   proto.Reply
-	Buf   []byte // in: where the value goes if it fits; may be nil
-	Value []byte // out: the value of a get
-	Items []Item // out: what OpGetMulti found, in the order of Keys
-}
+// Limits of one connection.
+const (
+	// MaxInFlight bounds the calls that wait for a reply. Further callers wait
+	// for room under their own ctx.
+	MaxInFlight = 1024
 
-// Item is one hit of OpGetMulti.
-type Item struct {
-	Index int // into Req.Keys
-	Flags uint32
-	CAS   uint64
-	Value []byte
-}
+	// maxPending bounds the bytes that wait to be written; beyond it callers
+	// wait as for MaxInFlight.
+	maxPending = 256 << 10
+
+	// copyMax is the largest value that is copied among the pending bytes. A
+	// larger one goes out from its owner's memory, written by its owner.
+	copyMax = 16 << 10
+
+	// quietBytes may be written while a caller cannot be interrupted: the
+	// buffers of a fresh socket hold more, so such a write does not block.
+	quietBytes = 32 << 10
+
+	// A read buffer starts small and grows once when reads fill it.
+	readBufMin, readBufMax = 16 << 10, 128 << 10
+
+	// directMin is the smallest value that is read past the buffer, straight
+	// to where it belongs.
+	directMin = 16 << 10
+
+	// staleAfter is how long a connection may have been idle before it is
+	// looked at for a FIN, an RST or bytes that nobody asked for ahead of the
+	// next request. Servers close idle connections without a word
+	// (memcached -o idle_timeout).
+	staleAfter = 100 * time.Millisecond
+)
+
+// Errors of calls that were not answered in time. Both are
+// context.DeadlineExceeded to errors.Is.
+var (
+	// ErrTimeout: this call was not answered within Config.Timeout.
+	ErrTimeout error = timeoutError("memcache: no answer within the timeout")
+	// ErrStalled: the connection owed replies and got not a byte for
+	// Config.Timeout. It is dead, and all its calls have failed.
+	ErrStalled error = timeoutError("memcache: server does not answer")
+)
+
+type timeoutError string
+
+func (e timeoutError) Error() string        { return string(e) }
+func (e timeoutError) Timeout() bool        { return true }
+func (e timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// errStray says that the server sent bytes while nothing was asked.
+var errStray = fmt.Errorf("%w: bytes that nobody asked for", proto.ErrProtocol)
 
 // Config is what a connection needs to know.
 type Config struct {
 	Codec   proto.Codec
-	Timeout time.Duration // bound of a call whose ctx has no earlier one, and of a connection without progress
+	Timeout time.Duration // bound of a call whose ctx has no earlier one, and of a connection without progress; must be positive
+	Strict  bool          // replies are not told apart by themselves (classic): look for stray bytes before every request that finds the connection idle
 }
 
 // Error says why a call came to nothing.
@@ -47,23 +91,71 @@ func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Conn is one connection, safe for concurrent use.
+//
+// Lock order: turn, then mu. Nothing that can block happens under mu.
 type Conn struct {
-	nc  net.Conn
-	cfg Config
+	// Immutable.
+	nc    net.Conn
+	codec proto.Codec
+	cfg   Config
+	tail  []byte
+	peek  peeker
+	dead  chan struct{} // closed when err is set
+	room  chan struct{} // a token for one of the callers that wait for room
 
-	mu  sync.Mutex
-	err error
-	buf []byte
+	// turn is held by the caller that writes to nc, by a token in the channel,
+	// so that waiting for it can be given up. It guards:
+	turn   chan struct{}
+	unsent []byte      // a copy of what an interrupted writer left behind
+	vec    [4][]byte   // the array under out
+	out    net.Buffers // what is being written, shrinking
+
+	mu        sync.Mutex // guards the following, and the state of all calls
+	err       error      // why the connection is dead
+	closing   error      // set by CloseIdle: no new calls
+	pending   []byte     // requests that joined and no writer has taken
+	spare     []byte     // the last buffer written, for reuse
+	owed      int        // request bytes taken by writers since the queue was last empty
+	flushing  bool       // a caller has undertaken to write pending
+	stuck     bool       // unsent is not empty
+	reader    *Call      // who holds the reader's role
+	writer    *Call      // who is writing
+	appointed *Call      // who was woken to take a role and has not run yet
+	poked     poke       // deadlines left in the past by an interrupt
+	waiting   int        // callers that wait for room
+	watching  bool       // the watchdog is armed
+	watchdog  *time.Timer
+	drains    sync.WaitGroup
+
+	// drainer stands in for a caller as reader when those in the queue have
+	// left, so that their replies do not wait for the next caller. It is never
+	// in the queue.
+	drainer Call
+
+	queue fifo          // pushed and popped under mu; the reader looks at taken entries without
+	taken atomic.Uint64 // the first queue position whose bytes no writer has taken
+	heard atomic.Int64  // when bytes came last, in nanoseconds since born
+	born  time.Time
+
+	in input // owned by the holder of the reader's role
 }
 
 // New makes nc a shared connection. Close closes nc.
-func New(nc net.Conn, cfg Config) *Conn { return &Conn{nc: nc, cfg: cfg} }
-
-// Start sends the request. The call must be waited for if Start returned nil.
-func (c *Conn) Start(ctx context.Context, call *Call) error { return nil }
-
-// Wait waits until the reply to a started call is complete.
-func (c *Conn) Wait(ctx context.Context, call *Call) error { return c.roundTrip(call) }
+func New(nc net.Conn, cfg Config) *Conn {
+	c := &Conn{
+		nc:    nc,
+		codec: cfg.Codec,
+		cfg:   cfg,
+		tail:  []byte(cfg.Codec.Tail()),
+		dead:  make(chan struct{}),
+		room:  make(chan struct{}, 1),
+		turn:  make(chan struct{}, 1),
+		born:  time.Now(),
+		in:    input{buf: make([]byte, readBufMin)},
+	}
+	c.peek.init(nc)
+	return c
+}
 
 // Do is Start and Wait.
 func (c *Conn) Do(ctx context.Context, call *Call) error {
@@ -80,81 +172,70 @@ func (c *Conn) Err() error {
 	return c.err
 }
 
-// InFlight returns the number of calls that have no answer yet.
-func (c *Conn) InFlight() int { return 0 }
+// Dead is closed when the connection has died.
+func (c *Conn) Dead() <-chan struct{} { return c.dead }
 
-// Close ends the connection; calls in flight fail with err.
+// InFlight returns the number of calls whose reply is still to come, those
+// that were given up included.
+func (c *Conn) InFlight() int { return c.queue.len() }
+
+// CloseIdle closes the connection as soon as no call is in flight. Calls that
+// come later fail with err at once, unsent.
+func (c *Conn) CloseIdle(err error) {
+	c.mu.Lock()
+	c.closing = err
+	idle := c.queue.len() == 0
+	c.mu.Unlock()
+	if idle {
+		c.fail(err)
+	}
+}
+
+// Close ends the connection. Calls in flight fail with err.
 func (c *Conn) Close(err error) {
-	c.nc.Close()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err == nil {
-		c.err = err
-	}
+	c.fail(err)
+	c.drains.Wait()
 }
 
-// roundTrip is the placeholder of the shared connection: one call at a time.
-func (c *Conn) roundTrip(call *Call) error {
+// fail is the end of the connection. The first failure is the failure: every
+// call in flight gets it, with whether its own bytes were sent.
+func (c *Conn) fail(err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	woken := c.failLocked(err)
+	c.mu.Unlock()
+	c.bury(woken)
+}
+
+// failLocked is fail up to what must not be done under mu, which bury does.
+func (c *Conn) failLocked(err error) (woken []*Call) {
 	if c.err != nil {
-		return &Error{Err: c.err}
+		return nil
 	}
-	if err := c.exchange(call); err != nil {
-		c.err = err
-		c.nc.Close()
-		return &Error{Err: err, Sent: true}
-	}
-	return nil
-}
-
-func (c *Conn) exchange(call *Call) error {
-	call.Rep, call.Value, call.Items = proto.Reply{}, nil, nil
-	call.Req.Opaque = 1
-	c.nc.SetDeadline(time.Now().Add(c.cfg.Timeout))
-	out := c.cfg.Codec.AppendRequest(nil, &call.Req)
-	if call.Req.HasValue() {
-		out = append(append(out, call.Req.Value...), c.cfg.Codec.Tail()...)
-	}
-	if _, err := c.nc.Write(out); err != nil {
-		return err
-	}
-	for {
-		n, step, err := c.cfg.Codec.Parse(c.buf, &call.Req, &call.Rep)
-		if err != nil {
-			return err
+	c.err = err
+	taken := c.taken.Load()
+	for pos := c.queue.first(); pos != c.queue.end(); pos++ {
+		call := c.queue.at(pos)
+		if call.state == abandoned {
+			continue
 		}
-		c.buf = c.buf[n:]
-		switch step {
-		case proto.StepDone:
-			if len(c.buf) > 0 {
-				return fmt.Errorf("%w: bytes that nobody asked for", proto.ErrProtocol)
-			}
-			return nil
-		case proto.StepValue:
-			for len(c.buf) < call.Rep.Size {
-				if err := c.fill(); err != nil {
-					return err
-				}
-			}
-			value := append(call.Buf[:0], c.buf[:call.Rep.Size]...)
-			c.buf = c.buf[call.Rep.Size:]
-			if call.Req.Op == proto.OpGetMulti {
-				call.Items = append(call.Items, Item{call.Rep.Index, call.Rep.Flags, call.Rep.CAS, value})
-			} else {
-				call.Value = value
-			}
-		case proto.StepMore:
-			if err := c.fill(); err != nil {
-				return err
-			}
+		call.err = &Error{Err: err, Sent: pos < taken}
+		if call.finish() {
+			woken = append(woken, call)
 		}
 	}
+	c.queue.clear()
+	if c.watchdog != nil {
+		c.watchdog.Stop()
+	}
+	close(c.dead)
+	return woken
 }
 
-func (c *Conn) fill() error {
-	var b [4096]byte
-	n, err := c.nc.Read(b[:])
-	c.buf = append(c.buf, b[:n]...)
-	return err
+// bury closes the network connection of a connection that has failed, which
+// ends a read or write in progress, and wakes the owners of failed calls.
+func (c *Conn) bury(woken []*Call) {
+	c.nc.Close()
+	for _, call := range woken {
+		call.wake <- struct{}{}
+	}
 }

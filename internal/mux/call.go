@@ -1,0 +1,119 @@
+package mux
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/seed99545744/msm/internal/proto"
+)
+
+// Call is one request on its way and what came back for it. Its owner fills
+// Req (and Buf), gives it to Start and Wait, and reads the rest after Wait
+// returned nil. Then it may be used again. A call that ended in an error must
+// not be: the connection may still hold it.
+type Call struct {
+	Req   proto.Request
+	Rep   proto.Reply
+	Buf   []byte // in: where the value goes if it fits; may be nil
+	Value []byte // out: the value of a get
+	Items []Item // out: what OpGetMulti found, in the order of Keys
+
+	// wake carries exactly one token to an owner whose state was waiting.
+	wake chan struct{}
+
+	// gen counts the uses of the call. An interrupt that comes late finds
+	// another number than it was made for. Written under the mu of the
+	// connection that the call is on.
+	gen atomic.Uint32
+
+	// Guarded by the mu of the connection that the call is on.
+	state   callState
+	err     error     // done: why it failed, or nil
+	quit    error     // why the owner must leave, from an interrupt
+	started time.Time // when it joined the queue
+}
+
+// Item is one hit of OpGetMulti.
+type Item struct {
+	Index int // into Req.Keys
+	Flags uint32
+	CAS   uint64
+	Value []byte
+}
+
+// callState says where a call is and what its owner does meanwhile.
+type callState uint8
+
+const (
+	started   callState = iota // in the queue, or not yet; its owner is running
+	waiting                    // in the queue; its owner sleeps until a token comes
+	done                       // the reply is complete, or err says why not
+	abandoned                  // in the queue, its owner has left: the reply is dropped
+)
+
+// prepare makes the call fresh for one more use.
+func (call *Call) prepare() {
+	if call.wake == nil {
+		call.wake = make(chan struct{}, 1)
+	}
+	call.Rep = proto.Reply{}
+	call.Value, call.Items = nil, call.Items[:0]
+	call.state, call.err, call.quit = started, nil, nil
+}
+
+// finish makes the call done and tells whether its owner has to be woken.
+// The caller holds mu.
+func (call *Call) finish() (wake bool) {
+	wake = call.state == waiting
+	call.state = done
+	call.gen.Add(1)
+	return wake
+}
+
+// fifo is the queue of calls in the order of their bytes. Positions count up
+// for ever; a position's slot is its remainder.
+type fifo struct {
+	slots      [MaxInFlight]*Call
+	head, tail atomic.Uint64
+}
+
+func (q *fifo) first() uint64       { return q.head.Load() }
+func (q *fifo) end() uint64         { return q.tail.Load() }
+func (q *fifo) len() int            { return int(q.tail.Load() - q.head.Load()) }
+func (q *fifo) full() bool          { return q.len() == MaxInFlight }
+func (q *fifo) at(pos uint64) *Call { return q.slots[pos%MaxInFlight] }
+
+// push and pop are called under the connection's mu.
+func (q *fifo) push(call *Call) (pos uint64) {
+	pos = q.tail.Load()
+	q.slots[pos%MaxInFlight] = call
+	q.tail.Store(pos + 1)
+	return pos
+}
+
+func (q *fifo) pop() *Call {
+	pos := q.head.Load()
+	call := q.slots[pos%MaxInFlight]
+	q.slots[pos%MaxInFlight] = nil
+	q.head.Store(pos + 1)
+	return call
+}
+
+// clear forgets the calls but leaves the slots alone: a reader may still look
+// at them, to find out only later that the connection is dead.
+func (q *fifo) clear() { q.head.Store(q.tail.Load()) }
+
+// firstWaiting returns the first call whose owner sleeps, or nil.
+func (q *fifo) firstWaiting() *Call {
+	for pos := q.first(); pos != q.end(); pos++ {
+		if call := q.at(pos); call.state == waiting {
+			return call
+		}
+	}
+	return nil
+}
+
+// hasTombstone tells whether the reply at the head is nobody's.
+func (q *fifo) hasTombstone() bool {
+	return q.len() > 0 && q.at(q.first()).state == abandoned
+}

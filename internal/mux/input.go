@@ -1,0 +1,197 @@
+package mux
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/seed99545744/msm/internal/proto"
+)
+
+// settleBatch bounds the calls that are taken off the queue under one lock.
+const settleBatch = 64
+
+// input is what has been read, and where the reply at its front stands. It
+// outlives the reader that left it: the next one goes on from there.
+type input struct {
+	buf  []byte // buf[r:w] is read and not yet parsed
+	r, w int
+
+	inValue bool   // the head call's value comes next
+	value   []byte // inValue: what it is read into, if not through buf, with room for its tail
+	got     int    // bytes of value read so far
+	own     bool   // value is the memory of the call that it belongs to
+
+	heir *Call // the owner who takes over the reader's role, to read into its own memory
+}
+
+// fill reads once, into the value at hand or into the buffer.
+func (c *Conn) fill() error {
+	in := &c.in
+	var n int
+	var err error
+	if in.value != nil {
+		n, err = c.nc.Read(in.value[in.got:])
+		in.got += n
+	} else {
+		n, err = c.nc.Read(in.space())
+		in.w += n
+	}
+	if n == 0 {
+		return err
+	}
+	c.heard.Store(int64(time.Since(c.born)))
+	return nil // an error that came with bytes comes again
+}
+
+// space returns the part of the buffer to read into. The buffer grows once it
+// has been filled: then more than one read's worth was waiting.
+func (in *input) space() []byte {
+	switch {
+	case in.r == in.w:
+		in.r, in.w = 0, 0
+	case in.w == len(in.buf) && in.r > 0:
+		in.w = copy(in.buf, in.buf[in.r:in.w])
+		in.r = 0
+	}
+	if in.w == len(in.buf) {
+		bigger := make([]byte, readBufMax)
+		copy(bigger, in.buf)
+		in.buf = bigger
+	}
+	return in.buf[in.w:]
+}
+
+// parse consumes complete replies from the input and counts them. The calls at
+// the front of the queue are read without mu: they stay there until settle.
+func (c *Conn) parse(self *Call) (n int, err error) {
+	in := &c.in
+	for pos := c.queue.first(); n < settleBatch; pos++ {
+		if pos >= c.taken.Load() {
+			if in.w > in.r {
+				return n, errStray
+			}
+			return n, nil
+		}
+		complete, err := c.parseReply(c.queue.at(pos), self)
+		if !complete {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// parseReply goes on with the reply to call and reports whether it is complete.
+func (c *Conn) parseReply(call, self *Call) (complete bool, err error) {
+	in := &c.in
+	for {
+		if in.inValue {
+			if !c.takeValue(call, self) {
+				return false, nil
+			}
+			in.inValue = false
+		}
+		n, step, err := c.codec.Parse(in.buf[in.r:in.w], &call.Req, &call.Rep)
+		in.r += n
+		switch {
+		case err != nil:
+			return false, err
+		case step == proto.StepDone:
+			return true, nil
+		case step == proto.StepMore:
+			if in.w-in.r >= readBufMax {
+				return false, fmt.Errorf("%w: a line without end", proto.ErrProtocol)
+			}
+			return false, nil
+		}
+		in.inValue = true
+	}
+}
+
+// takeValue moves the value at the front of the input to where it belongs and
+// reports whether all of it was there. A large one is read past the buffer.
+func (c *Conn) takeValue(call, self *Call) bool {
+	in := &c.in
+	size := call.Rep.Size
+	if in.value == nil {
+		if in.w-in.r >= size {
+			c.keep(call, in.buf[in.r:in.r+size])
+			in.r += size
+			return true
+		}
+		if size < directMin {
+			return false
+		}
+		if call.Buf != nil && call != self && c.handOver(call) {
+			return false
+		}
+		in.value, in.own = newValue(call, self, size, len(c.tail))
+		in.got = copy(in.value, in.buf[in.r:in.w])
+		in.r += in.got
+	}
+	if in.got < size {
+		return false
+	}
+	if tail := in.value[size:in.got]; len(tail) > 0 {
+		// It came along; it goes back to where Parse looks for it. Nothing
+		// lies behind it: what was in the buffer was less than the value.
+		in.r, in.w = 0, copy(in.buf, tail)
+	}
+	call.put(in.value[:size:size])
+	in.value, in.own = nil, false
+	return true
+}
+
+// newValue returns the memory for a value that is read past the buffer. Only
+// the owner itself reads into its own memory: to anybody else it may be gone
+// at any moment.
+func newValue(call, self *Call, size, tail int) (value []byte, own bool) {
+	if call == self && cap(call.Buf) >= size {
+		return call.Buf[:min(size+tail, cap(call.Buf))], true
+	}
+	return make([]byte, size+tail), false
+}
+
+// disown moves a half-read value out of the memory of its owner, who leaves.
+func (in *input) disown() {
+	if in.own {
+		in.value, in.own = bytes.Clone(in.value), false
+	}
+}
+
+// handOver makes the owner of a value the next reader, so that it can read it
+// into its own memory. It reports false if the owner is not there to do so.
+func (c *Conn) handOver(owner *Call) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if owner.state != waiting {
+		return false
+	}
+	owner.state = started // settle sends the token
+	c.in.heir = owner
+	return true
+}
+
+// keep stores a copy of a value that lies in the buffer. Into an owner's own
+// memory it is copied under mu, so that the owner cannot leave meanwhile.
+func (c *Conn) keep(call *Call, b []byte) {
+	if cap(call.Buf) < len(b) || call.Buf == nil {
+		call.put(append(make([]byte, 0, len(b)), b...))
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if call.state != abandoned && c.err == nil {
+		call.put(append(call.Buf[:0], b...))
+	}
+}
+
+// put gives a value to its call.
+func (call *Call) put(v []byte) {
+	if call.Req.Op != proto.OpGetMulti {
+		call.Value = v
+		return
+	}
+	call.Items = append(call.Items, Item{call.Rep.Index, call.Rep.Flags, call.Rep.CAS, v})
+}

@@ -1,0 +1,211 @@
+package mux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// Wait waits until the reply to a started call is complete. The caller reads
+// for others, or writes for them, if nobody else does. An error is an *Error.
+func (c *Conn) Wait(ctx context.Context, call *Call) error {
+	watched := false // ctx interrupts the call
+	c.mu.Lock()
+	for call.state != done && call.quit == nil {
+		if c.appointed == call {
+			c.appointed = nil
+		}
+		switch {
+		case c.mustFlush():
+			c.flushing = true
+			c.mu.Unlock()
+			c.flush(ctx, call, notIdle)
+			c.mu.Lock()
+		case c.reader == nil:
+			c.reader = call
+			c.mu.Unlock()
+			if !watched && ctx.Done() != nil {
+				watched = true
+				defer c.watchCtx(ctx, call)()
+			}
+			c.read(call)
+			c.mu.Lock()
+		default:
+			c.sleep(ctx, call) // unlocks and locks
+		}
+	}
+	return c.leave(call) // unlocks
+}
+
+// mustFlush tells whether there are bytes to write that nobody has undertaken
+// to write: their flusher gave up. The caller holds mu.
+func (c *Conn) mustFlush() bool {
+	return !c.flushing && (len(c.pending) > 0 || c.stuck)
+}
+
+// sleep waits for a token or for the end of ctx. The caller holds mu.
+func (c *Conn) sleep(ctx context.Context, call *Call) {
+	call.state = waiting
+	c.mu.Unlock()
+	select {
+	case <-call.wake:
+		c.mu.Lock()
+	case <-ctx.Done():
+		c.mu.Lock()
+		if call.state == waiting {
+			call.state = started
+			call.quit = ctx.Err()
+			return
+		}
+		// Somebody was faster: the token is there or on its way.
+		c.mu.Unlock()
+		<-call.wake
+		c.mu.Lock()
+	}
+}
+
+// leave ends a Wait: the call is done, or it becomes a tombstone. If a role is
+// vacant, a waiting caller is woken for it, or at last a goroutine drains the
+// queue. The caller holds mu; it is unlocked.
+func (c *Conn) leave(call *Call) error {
+	err := call.err
+	if call.state != done {
+		call.state = abandoned
+		call.gen.Add(1)
+		err = &Error{Err: call.quit, Sent: true} // its bytes may still go out
+	}
+	if c.appointed == call {
+		c.appointed = nil
+	}
+	next := c.appoint()
+	if next == nil && c.reader == nil && c.appointed == nil && c.queue.hasTombstone() {
+		c.reader = &c.drainer
+		c.drains.Add(1)
+		// Ends when the queue is empty, when a caller waits and takes over, or
+		// with the connection, which the watchdog sees to.
+		go func() {
+			defer c.drains.Done()
+			c.read(&c.drainer)
+		}()
+	}
+	c.mu.Unlock()
+	if next != nil {
+		next.wake <- struct{}{}
+	}
+	return err
+}
+
+// appoint finds a waiting caller for a role that nobody holds, reading or
+// writing. The caller holds mu, and sends the token after unlocking. Until the
+// appointed one runs, somebody who is running may take the role: the appointed
+// one then goes to sleep again.
+func (c *Conn) appoint() *Call {
+	if c.reader != nil && !c.mustFlush() || c.appointed != nil {
+		return nil
+	}
+	call := c.queue.firstWaiting()
+	if call != nil {
+		call.state = started
+		c.appointed = call
+	}
+	return call
+}
+
+// read holds the reader's role until self has its answer or must leave, or the
+// connection is dead.
+func (c *Conn) read(self *Call) {
+	for {
+		if c.deliver(self) {
+			return
+		}
+		err := c.fill()
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if c.settle(self, 0, nil) {
+				return
+			}
+		default:
+			if c.settle(self, 0, fmt.Errorf("memcache: connection lost: %w", err)) {
+				return
+			}
+		}
+	}
+}
+
+// deliver hands every reply that is complete in the input to its owner. It
+// reports whether self has released the reader's role.
+func (c *Conn) deliver(self *Call) (released bool) {
+	for {
+		n, err := c.parse(self)
+		if n == 0 && err == nil && c.in.heir == nil {
+			return false
+		}
+		if c.settle(self, n, err) {
+			return true
+		}
+		if n < settleBatch {
+			return false
+		}
+	}
+}
+
+// settle takes n answered calls off the queue and wakes their owners; an error
+// fails the rest. Then self gives the reader's role back, if it has no more use
+// for it, and a successor is woken. It reports whether self did.
+func (c *Conn) settle(self *Call, n int, err error) (released bool) {
+	var room [settleBatch + 2]*Call
+	woken := room[:0]
+	c.mu.Lock()
+	if c.err == nil {
+		for range n {
+			if call := c.queue.pop(); call.state != abandoned && call.finish() {
+				woken = append(woken, call)
+			}
+		}
+		if err == nil && c.queue.len() == 0 {
+			err = c.closing
+		}
+		c.signalRoom()
+	}
+	if err != nil {
+		woken = append(woken, c.failLocked(err)...)
+	}
+	if released = c.mustRelease(self); released {
+		c.reader = nil
+		c.in.disown()
+		if heir := c.in.heir; heir != nil {
+			c.in.heir = nil
+			woken = append(woken, heir)
+		} else if next := c.appoint(); next != nil {
+			woken = append(woken, next)
+		}
+	}
+	if c.poked.read {
+		c.poked.read = false
+		c.nc.SetReadDeadline(time.Time{})
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.nc.Close()
+	}
+	for _, call := range woken {
+		call.wake <- struct{}{}
+	}
+	return released
+}
+
+// mustRelease tells whether the reader self gives its role back. The caller
+// holds mu.
+func (c *Conn) mustRelease(self *Call) bool {
+	switch {
+	case c.err != nil || c.in.heir != nil:
+		return true
+	case self == &c.drainer:
+		return c.queue.len() == 0 || c.queue.firstWaiting() != nil
+	default:
+		return self.state == done || self.quit != nil
+	}
+}
