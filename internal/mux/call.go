@@ -26,6 +26,9 @@ type Call struct {
 	// connection that the call is on.
 	gen atomic.Uint32
 
+	place int  // of gathered gets: which of them; written before it is taken
+	hit   bool // of gathered gets: it has its value; owned by the reader
+
 	// Guarded by the mu of the connection that the call is on.
 	state   callState
 	err     error     // done: why it failed, or nil
@@ -58,6 +61,7 @@ func (call *Call) prepare() {
 	}
 	call.Rep = proto.Reply{}
 	call.Value, call.Items = nil, call.Items[:0]
+	call.place, call.hit = 0, false
 	call.state, call.err, call.quit = started, nil, nil
 }
 

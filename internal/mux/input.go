@@ -2,7 +2,6 @@ package mux
 
 import (
 	"bytes"
-	"fmt"
 	"time"
 
 	"github.com/seed99545744/msm/internal/proto"
@@ -21,6 +20,8 @@ type input struct {
 	value   []byte // inValue: what it is read into, if not through buf, with room for its tail
 	got     int    // bytes of value read so far
 	own     bool   // value is the memory of the call that it belongs to
+
+	group group // the gathered gets that the reply at the front answers
 
 	heir *Call // the owner who takes over the reader's role, to read into its own memory
 }
@@ -62,48 +63,65 @@ func (in *input) space() []byte {
 	return in.buf[in.w:]
 }
 
-// parse consumes complete replies from the input and counts them. The calls at
-// the front of the queue are read without mu: they stay there until settle.
+// parse consumes complete replies from the input and counts their calls. The
+// calls at the front of the queue are read without mu: they stay there until
+// settle.
 func (c *Conn) parse(self *Call) (n int, err error) {
 	in := &c.in
-	for pos := c.queue.first(); n < settleBatch; pos++ {
-		if pos >= c.taken.Load() {
+	for first := c.queue.first(); n < settleBatch; {
+		pos, taken := first+uint64(n), c.taken.Load()
+		if pos >= taken {
 			if in.w > in.r {
 				return n, errStray
 			}
 			return n, nil
 		}
-		complete, err := c.parseReply(c.queue.at(pos), self)
-		if !complete {
+		if c.gatherer != nil && in.group.n == 0 {
+			in.group.begin(&c.queue, pos, taken)
+		}
+		k, err := c.parseReply(pos, self)
+		if k == 0 {
 			return n, err
 		}
-		n++
+		n += k
 	}
 	return n, nil
 }
 
-// parseReply goes on with the reply to call and reports whether it is complete.
-func (c *Conn) parseReply(call, self *Call) (complete bool, err error) {
+// parseReply goes on with the reply at pos and returns the number of calls that
+// it has completed: 0 if more bytes are needed.
+func (c *Conn) parseReply(pos uint64, self *Call) (n int, err error) {
 	in := &c.in
+	call := c.queue.at(pos)
+	req, rep := &call.Req, &call.Rep
+	shared := in.group.n > 1
+	if shared {
+		req, rep = &in.group.req, &in.group.rep
+	}
 	for {
 		if in.inValue {
+			if shared {
+				call = in.group.deal(&c.queue, pos)
+			}
 			if !c.takeValue(call, self) {
-				return false, nil
+				return 0, nil
 			}
 			in.inValue = false
 		}
-		n, step, err := c.codec.Parse(in.buf[in.r:in.w], &call.Req, &call.Rep)
-		in.r += n
+		k, step, err := c.codec.Parse(in.buf[in.r:in.w], req, rep)
+		in.r += k
 		switch {
 		case err != nil:
-			return false, err
-		case step == proto.StepDone:
-			return true, nil
+			return 0, err
 		case step == proto.StepMore:
-			if in.w-in.r >= readBufMax {
-				return false, fmt.Errorf("%w: a line without end", proto.ErrProtocol)
-			}
-			return false, nil
+			return 0, nil
+		case step == proto.StepDone && shared:
+			n = in.group.n
+			in.group.end(&c.queue, pos)
+			return n, nil
+		case step == proto.StepDone:
+			in.group.n = 0
+			return 1, nil
 		}
 		in.inValue = true
 	}

@@ -95,13 +95,14 @@ func (e *Error) Unwrap() error { return e.Err }
 // Lock order: turn, then mu. Nothing that can block happens under mu.
 type Conn struct {
 	// Immutable.
-	nc    net.Conn
-	codec proto.Codec
-	cfg   Config
-	tail  []byte
-	peek  peeker
-	dead  chan struct{} // closed when err is set
-	room  chan struct{} // a token for one of the callers that wait for room
+	nc       net.Conn
+	codec    proto.Codec
+	cfg      Config
+	tail     []byte
+	gatherer gatherer // nil unless the codec is one
+	peek     peeker
+	dead     chan struct{} // closed when err is set
+	room     chan struct{} // a token for one of the callers that wait for room
 
 	// turn is held by the caller that writes to nc, by a token in the channel,
 	// so that waiting for it can be given up. It guards:
@@ -153,6 +154,7 @@ func New(nc net.Conn, cfg Config) *Conn {
 		born:  time.Now(),
 		in:    input{buf: make([]byte, readBufMin)},
 	}
+	c.gatherer, _ = cfg.Codec.(gatherer)
 	c.peek.init(nc)
 	return c
 }

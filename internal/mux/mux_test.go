@@ -124,8 +124,14 @@ func value(key string, size int) []byte {
 func size(i int) int { return []int{0, 1, 100, 5_000, 20_000, 300_000}[i%6] }
 
 func TestCrowd(t *testing.T) {
+	for _, codec := range []proto.Codec{proto.Meta{}, proto.Classic{}, proto.Binary{}} {
+		t.Run(fmt.Sprintf("%T", codec), func(t *testing.T) { testCrowd(t, codec) })
+	}
+}
+
+func testCrowd(t *testing.T, codec proto.Codec) {
 	leaktest.Check(t)
-	c := dial(t, mux.Config{})
+	c := dial(t, mux.Config{Codec: codec})
 	var wg sync.WaitGroup
 	for g := range 64 {
 		wg.Go(func() {

@@ -123,9 +123,12 @@ func (c *Conn) join(call *Call) {
 	if c.queue.len() == 0 {
 		c.owed = 0
 	}
+	gathered := c.gather(call)
 	// Opaques of the requests in flight differ, and none is zero.
 	call.Req.Opaque = uint32(c.queue.push(call)) | 1<<31
-	c.pending = c.codec.AppendRequest(c.pending, &call.Req)
+	if !gathered {
+		c.pending = c.codec.AppendRequest(c.pending, &call.Req)
+	}
 	c.watch()
 }
 
