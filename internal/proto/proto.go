@@ -50,16 +50,43 @@ const (
 
 // String returns the command's name, for error texts.
 func (op Op) String() string {
-	names := [...]string{
-		OpGet: "get", OpGetAndTouch: "gat", OpGetMulti: "multi-get",
-		OpSet: "set", OpAdd: "add", OpReplace: "replace", OpAppend: "append", OpPrepend: "prepend",
-		OpDelete: "delete", OpTouch: "touch", OpIncrement: "incr", OpDecrement: "decr",
-		OpVersion: "version", OpStats: "stats", OpFlushAll: "flush_all", OpNoop: "noop", OpAuth: "auth",
+	switch op {
+	case OpGet:
+		return "get"
+	case OpGetAndTouch:
+		return "gat"
+	case OpGetMulti:
+		return "multi-get"
+	case OpSet:
+		return "set"
+	case OpAdd:
+		return "add"
+	case OpReplace:
+		return "replace"
+	case OpAppend:
+		return "append"
+	case OpPrepend:
+		return "prepend"
+	case OpDelete:
+		return "delete"
+	case OpTouch:
+		return "touch"
+	case OpIncrement:
+		return "incr"
+	case OpDecrement:
+		return "decr"
+	case OpVersion:
+		return "version"
+	case OpStats:
+		return "stats"
+	case OpFlushAll:
+		return "flush_all"
+	case OpNoop:
+		return "noop"
+	case OpAuth:
+		return "auth"
 	}
-	if op == 0 || int(op) >= len(names) {
-		return "unknown operation"
-	}
-	return names[op]
+	return "unknown operation"
 }
 
 // Request is one command. Fields that an operation has no use for are ignored.
