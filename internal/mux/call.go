@@ -19,7 +19,7 @@ type Call struct {
 	Items []Item // out: what OpGetMulti found, in the order of Keys
 
 	// wake carries exactly one token to an owner whose state was waiting.
-	wake chan struct{}
+	wake chan token
 
 	// gen counts the uses of the call. An interrupt that comes late finds
 	// another number than it was made for. Written under the mu of the
@@ -44,6 +44,14 @@ type Item struct {
 	Value []byte
 }
 
+// token tells a sleeping owner why it was woken.
+type token bool
+
+const (
+	answered  token = true  // the call is done: the owner need not look further
+	lookAgain token = false // something is to be done by the owner, whatever it is
+)
+
 // callState says where a call is and what its owner does meanwhile.
 type callState uint8
 
@@ -57,7 +65,7 @@ const (
 // prepare makes the call fresh for one more use.
 func (call *Call) prepare() {
 	if call.wake == nil {
-		call.wake = make(chan struct{}, 1)
+		call.wake = make(chan token, 1)
 	}
 	call.Rep = proto.Reply{}
 	call.Value, call.Items = nil, call.Items[:0]

@@ -238,6 +238,6 @@ func (c *Conn) failLocked(err error) (woken []*Call) {
 func (c *Conn) bury(woken []*Call) {
 	c.nc.Close()
 	for _, call := range woken {
-		call.wake <- struct{}{}
+		call.wake <- answered
 	}
 }

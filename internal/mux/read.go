@@ -33,7 +33,10 @@ func (c *Conn) Wait(ctx context.Context, call *Call) error {
 			c.read(call)
 			c.mu.Lock()
 		default:
-			c.sleep(ctx, call) // unlocks and locks
+			if c.sleep(ctx, call) == answered { // unlocks
+				return call.err
+			}
+			c.mu.Lock()
 		}
 	}
 	return c.leave(call) // unlocks
@@ -45,25 +48,29 @@ func (c *Conn) mustFlush() bool {
 	return !c.flushing && (len(c.pending) > 0 || c.stuck)
 }
 
-// sleep waits for a token or for the end of ctx. The caller holds mu.
-func (c *Conn) sleep(ctx context.Context, call *Call) {
+// sleep waits for a token or for the end of ctx. The caller holds mu; it is
+// unlocked.
+func (c *Conn) sleep(ctx context.Context, call *Call) token {
 	call.state = waiting
 	c.mu.Unlock()
-	select {
-	case <-call.wake:
-		c.mu.Lock()
-	case <-ctx.Done():
-		c.mu.Lock()
-		if call.state == waiting {
-			call.state = started
-			call.quit = ctx.Err()
-			return
-		}
-		// Somebody was faster: the token is there or on its way.
-		c.mu.Unlock()
-		<-call.wake
-		c.mu.Lock()
+	ended := ctx.Done()
+	if ended == nil {
+		return <-call.wake
 	}
+	select {
+	case t := <-call.wake:
+		return t
+	case <-ended:
+	}
+	c.mu.Lock()
+	if call.state == waiting {
+		call.state = started
+		call.quit = ctx.Err()
+		c.mu.Unlock()
+		return lookAgain
+	}
+	c.mu.Unlock()
+	return <-call.wake // somebody was faster: it is there or on its way
 }
 
 // leave ends a Wait: the call is done, or it becomes a tombstone. If a role is
@@ -92,7 +99,7 @@ func (c *Conn) leave(call *Call) error {
 	}
 	c.mu.Unlock()
 	if next != nil {
-		next.wake <- struct{}{}
+		next.wake <- lookAgain
 	}
 	return err
 }
@@ -156,7 +163,7 @@ func (c *Conn) deliver(self *Call) (released bool) {
 // fails the rest. Then self gives the reader's role back, if it has no more use
 // for it, and a successor is woken. It reports whether self did.
 func (c *Conn) settle(self *Call, n int, err error) (released bool) {
-	var room [settleBatch + 2]*Call
+	var room [settleBatch]*Call
 	woken := room[:0]
 	c.mu.Lock()
 	if c.err == nil {
@@ -173,14 +180,12 @@ func (c *Conn) settle(self *Call, n int, err error) (released bool) {
 	if err != nil {
 		woken = append(woken, c.failLocked(err)...)
 	}
+	var next *Call
 	if released = c.mustRelease(self); released {
 		c.reader = nil
 		c.in.disown()
-		if heir := c.in.heir; heir != nil {
-			c.in.heir = nil
-			woken = append(woken, heir)
-		} else if next := c.appoint(); next != nil {
-			woken = append(woken, next)
+		if next, c.in.heir = c.in.heir, nil; next == nil {
+			next = c.appoint()
 		}
 	}
 	if c.poked.read {
@@ -192,7 +197,10 @@ func (c *Conn) settle(self *Call, n int, err error) (released bool) {
 		c.nc.Close()
 	}
 	for _, call := range woken {
-		call.wake <- struct{}{}
+		call.wake <- answered
+	}
+	if next != nil {
+		next.wake <- lookAgain
 	}
 	return released
 }

@@ -24,7 +24,7 @@ func (c *Conn) watchCtx(ctx context.Context, call *Call) (stop func() bool) {
 		wake := call.gen.Load() == gen && c.interrupt(call, ctx.Err())
 		c.mu.Unlock()
 		if wake {
-			call.wake <- struct{}{}
+			call.wake <- lookAgain
 		}
 	})
 }
@@ -119,6 +119,6 @@ func (c *Conn) inspect() {
 	c.watchdog.Reset(next)
 	c.mu.Unlock()
 	for _, call := range woken {
-		call.wake <- struct{}{}
+		call.wake <- lookAgain
 	}
 }

@@ -20,14 +20,16 @@ func (c *Conn) Start(ctx context.Context, call *Call) error {
 	if call.Req.HasValue() && len(call.Req.Value) > copyMax {
 		return c.startLarge(ctx, call)
 	}
+	now := time.Now()
 	c.mu.Lock()
 	for !c.admits() {
 		if err := c.waitRoom(ctx); err != nil {
 			return &Error{Err: err}
 		}
+		now = time.Now()
 	}
-	idle := c.idle()
-	c.join(call)
+	idle := c.idle(now)
+	c.join(call, now)
 	if call.Req.HasValue() {
 		c.pending = append(append(c.pending, call.Req.Value...), c.tail...)
 	}
@@ -48,7 +50,7 @@ func (c *Conn) startLarge(ctx context.Context, call *Call) error {
 			return &Error{Err: err}
 		}
 		c.mu.Lock()
-		idle := c.idle()
+		idle := c.idle(time.Now())
 		c.mu.Unlock()
 		c.checkIdle(idle)
 		c.mu.Lock()
@@ -63,7 +65,7 @@ func (c *Conn) startLarge(ctx context.Context, call *Call) error {
 		}
 		c.mu.Unlock()
 	}
-	c.join(call)
+	c.join(call, time.Now())
 	buf, blocking := c.take(call, len(call.Req.Value))
 	c.mu.Unlock()
 	c.send(ctx, call, buf, call.Req.Value, blocking)
@@ -97,11 +99,11 @@ func (c *Conn) flush(ctx context.Context, call *Call, idle time.Duration) {
 const notIdle = time.Duration(-1)
 
 // idle returns for how long no call has been in flight. The caller holds mu.
-func (c *Conn) idle() time.Duration {
+func (c *Conn) idle(now time.Time) time.Duration {
 	if c.queue.len() > 0 {
 		return notIdle
 	}
-	return time.Since(c.born) - time.Duration(c.heard.Load())
+	return now.Sub(c.born) - time.Duration(c.heard.Load())
 }
 
 // checkIdle looks at a connection that was idle before a request is risked on
@@ -118,8 +120,8 @@ func (c *Conn) checkIdle(idle time.Duration) {
 
 // join queues the call and appends its request, without the value, to the
 // pending bytes. The caller holds mu.
-func (c *Conn) join(call *Call) {
-	call.started = time.Now()
+func (c *Conn) join(call *Call, now time.Time) {
+	call.started = now
 	if c.queue.len() == 0 {
 		c.owed = 0
 	}
