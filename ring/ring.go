@@ -1,118 +1,103 @@
 package ring
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
 )
 
-// Strategy says how keys are placed on nodes.
-type Strategy uint8
-
-const (
-	// XXHash is the strategy to choose unless nodes are shared with another
-	// client: a ring of 3,000 points per unit of weight, made from the nodes'
-	// ids.
-	XXHash Strategy = iota
-)
-
-// Ring tells which node owns a key. It never changes and may be used by any
-// number of goroutines; With and Without make new ones. The zero Ring has no
-// nodes: Locate answers the zero Node, Walk yields nothing.
+// Ring tells which node owns a key. It never changes, so any number of
+// goroutines may use it; With and Without make new ones. The zero Ring has no
+// nodes: Locate returns the zero Node, and Walk yields nothing.
 type Ring struct {
 	strategy Strategy
 	nodes    []Node          // in the order given
-	byID     map[string]Node // the same by id
-	ranked   []Node          // the same by rank, which is what the placement below answers
-	table    table
+	byID     map[string]Node // the same
+	ranked   []Node          // the same by rank, as the fields below count them
+
+	points     table      // XXHash and the ketamas
+	candidates candidates // Rendezvous
 }
 
-// New makes a Ring of nodes, in their order. It returns an error that names the
-// node if there is none at all, an address is malformed, a weight is negative or
-// too large, or two nodes have the same id or address.
+// New makes a Ring of nodes. It needs at least one, and returns an error that
+// names the node if an address is malformed, a weight out of range, or an id, an
+// address or what the strategy hashes is that of another node.
+//
+// Rings that were made from the same nodes place every key alike, in any program
+// and in any order of the nodes; only Modula goes by the order, and Ketama and
+// KetamaSpy where two points coincide. Making one of 1,000 nodes takes some
+// 200 ms and 21 MB with XXHash.
 func New(s Strategy, nodes ...Node) (*Ring, error) {
 	if len(nodes) == 0 {
-		return nil, errors.New("ring: no nodes; a ring needs at least one")
+		return nil, errors.New("ring: no nodes; give at least one")
 	}
-	r := &Ring{strategy: s, nodes: slices.Clone(nodes), byID: make(map[string]Node, len(nodes))}
-	for i := range r.nodes {
-		n := &r.nodes[i]
-		if n.ID == "" {
-			n.ID = n.Addr
-		}
-		if err := checkAddr(n.Addr); err != nil {
-			return nil, fmt.Errorf("ring: node %q: %w", n.ID, err)
-		}
-		if n.Weight < 0 {
-			return nil, fmt.Errorf("ring: node %q: weight %d is negative; use 1 or more, or 0 for 1", n.ID, n.Weight)
-		}
-		r.byID[n.ID] = *n
-	}
-	if err := checkUnique(r.nodes); err != nil {
+	r := &Ring{strategy: s, nodes: slices.Clone(nodes)}
+	addrs, err := check(r.nodes)
+	if err != nil {
 		return nil, err
 	}
-	if err := r.place(); err != nil {
+	list, err := s.rank(r.nodes, addrs)
+	if err != nil {
 		return nil, err
+	}
+	r.byID = make(map[string]Node, len(list))
+	r.ranked = make([]Node, len(list))
+	for i, n := range list {
+		r.byID[n.ID], r.ranked[i] = n.Node, n.Node
+	}
+	switch s {
+	case Rendezvous:
+		r.candidates = newCandidates(list)
+	case Modula: // goes by the order alone
+	default:
+		points, err := s.points(list)
+		if err != nil {
+			return nil, err
+		}
+		r.points = newTable(points, len(list))
 	}
 	return r, nil
 }
 
-// place ranks the nodes and builds what the strategy looks keys up in.
-func (r *Ring) place() error {
-	r.ranked = slices.Clone(r.nodes)
-	switch r.strategy {
-	case XXHash:
-		slices.SortFunc(r.ranked, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
-		points, err := xxhashPoints(r.ranked)
-		if err != nil {
-			return err
-		}
-		r.table = newTable(points, len(r.ranked))
-		return nil
-	}
-	return fmt.Errorf("ring: unknown strategy %d", r.strategy)
-}
+// Strategy returns the strategy given to New.
+func (r *Ring) Strategy() Strategy { return r.strategy }
 
-func (n Node) weight() int { return max(n.Weight, 1) }
-
-// Locate returns the node that owns key. Every string is a key, the empty one
-// too. It does not allocate.
+// Locate returns the node that owns key. It does not allocate for keys of up to
+// 250 bytes, the most that memcached takes. Any string is a key here.
 func (r *Ring) Locate(key string) Node {
-	if len(r.nodes) == 0 {
+	switch {
+	case len(r.ranked) == 0:
 		return Node{}
+	case r.strategy == Rendezvous:
+		return r.ranked[r.candidates.best(key)]
+	case r.strategy == Modula:
+		return r.ranked[crcKey(key)%uint32(len(r.ranked))]
 	}
-	return r.ranked[r.table.owner(xxhashKey(key))]
+	return r.ranked[r.points.owner(r.strategy.hash(key))]
 }
 
-// Walk yields every node once: first the owner of key, as Locate, then the nodes
-// that take its place, in order, while those before them are down.
+// Walk yields every node once: first the owner of key, as Locate returns it,
+// then, in order, those that take its place when it is down.
 func (r *Ring) Walk(key string) iter.Seq[Node] {
 	return func(yield func(Node) bool) {
-		if len(r.nodes) == 0 {
-			return
-		}
-		r.walk(xxhashKey(key), yield)
-	}
-}
-
-func (r *Ring) walk(hash uint32, yield func(Node) bool) {
-	seen := make([]uint64, (len(r.ranked)+63)/64)
-	left := len(r.ranked)
-	start := r.table.find(hash)
-	for i := range len(r.table.words) - 1 {
-		at := start + i
-		if at >= len(r.table.words)-1 {
-			at -= len(r.table.words) - 1
-		}
-		rank := r.table.rank(at)
-		if seen[rank/64]&(1<<(rank%64)) != 0 {
-			continue
-		}
-		seen[rank/64] |= 1 << (rank % 64)
-		if left--; !yield(r.ranked[rank]) || left == 0 {
-			return
+		switch {
+		case len(r.ranked) == 0:
+		case r.strategy == Rendezvous:
+			for _, rank := range r.candidates.order(key) {
+				if !yield(r.ranked[rank]) {
+					return
+				}
+			}
+		case r.strategy == Modula:
+			first := int(crcKey(key) % uint32(len(r.ranked)))
+			for i := range r.ranked {
+				if !yield(r.ranked[(first+i)%len(r.ranked)]) {
+					return
+				}
+			}
+		default:
+			r.walkPoints(key, yield)
 		}
 	}
 }
@@ -123,23 +108,27 @@ func (r *Ring) Node(id string) (Node, bool) {
 	return n, ok
 }
 
-// Nodes returns the nodes in the order given to New. The slice is the caller's.
+// Nodes returns the nodes in the order given to New, their ids filled in. The
+// slice is the caller's.
 func (r *Ring) Nodes() []Node { return slices.Clone(r.nodes) }
 
-// With returns a new Ring with n added at the end. Keys move only to n.
-// It fails as New does, as when there is a node of that id already.
+// With returns a new Ring that has n too, as the last one. Keys move only to n,
+// with the exceptions that Strategy names. It fails as New does, and so if there
+// is a node with that id or address already.
 func (r *Ring) With(n Node) (*Ring, error) {
 	return New(r.strategy, append(r.Nodes(), n)...)
 }
 
-// Without returns a new Ring that lacks the node with that id. Only the keys of
-// that node move. An unknown id and the last node are errors.
+// Without returns a new Ring that lacks the node with that id. Only its keys
+// move, with the exceptions that Strategy names. An unknown id and the last node
+// are errors.
 func (r *Ring) Without(id string) (*Ring, error) {
 	if _, ok := r.byID[id]; !ok {
-		return nil, fmt.Errorf("ring: no node %q to remove", id)
+		return nil, fmt.Errorf("ring: there is no node %q to remove", id)
 	}
-	if len(r.nodes) == 1 {
+	rest := slices.DeleteFunc(r.Nodes(), func(n Node) bool { return n.ID == id })
+	if len(rest) == 0 {
 		return nil, fmt.Errorf("ring: node %q is the last one; a ring needs at least one", id)
 	}
-	return New(r.strategy, slices.DeleteFunc(r.Nodes(), func(n Node) bool { return n.ID == id })...)
+	return New(r.strategy, rest...)
 }

@@ -2,6 +2,7 @@ package ring
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"testing"
 )
@@ -9,9 +10,17 @@ import (
 func equalNodes(n int) []Node {
 	nodes := make([]Node, n)
 	for i := range nodes {
-		nodes[i] = Node{ID: fmt.Sprintf("n%d", i), Addr: fmt.Sprintf("10.0.%d.%d:11211", i/250, i%250)}
+		nodes[i] = Node{ID: fmt.Sprintf("n%d", i+1), Addr: fmt.Sprintf("10.0.%d.%d:11211", i/250, i%250)}
 	}
 	return nodes
+}
+
+func ids(nodes iter.Seq[Node]) []string {
+	var list []string
+	for n := range nodes {
+		list = append(list, n.ID)
+	}
+	return list
 }
 
 func TestWalkYieldsEveryNodeOnce(t *testing.T) {

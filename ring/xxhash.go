@@ -8,35 +8,34 @@ import (
 )
 
 const (
-	// pointPairs is half the points of a node of weight 1. 3,000 points keep the
-	// share of a node within 1.8 % of what it should be (one standard deviation:
-	// 1/√3000); 1,000 nodes take 21 MB.
-	pointPairs = 1500
+	// pairsPerWeight is half the points of a node of weight 1. 3,000 points keep
+	// a node's share within 1.8 % of what it should be (one standard deviation,
+	// 1/√3000), and take 21 KB.
+	pairsPerWeight = 1500
 
-	// maxWeight bounds the sum of the weights, and by that the memory: each unit
-	// takes about 20 KB, all of them 190 MB.
-	maxWeight = 10_000
+	// maxTotalWeight bounds the points, and so what a ring keeps to 220 MB.
+	maxTotalWeight = 10_000
 )
 
+// xxhashKey is the place of a key on an XXHash ring.
 func xxhashKey(key string) uint32 { return uint32(xxhash.Sum64String(key)) }
 
-// xxhashPoints returns the points of an XXHash ring. They are the halves of the
-// 64-bit xxhash of "id-0", "id-1" and so on, and depend on nothing but the
-// node's own id and weight: that is why a change of one node moves no key
-// between the others.
-func xxhashPoints(ranked []Node) ([]point, error) {
+// xxhashPoints returns the points of an XXHash ring: the two halves of the
+// 64-bit xxhash of "id-0", "id-1" and so on. They depend on nothing but the
+// node's own id and weight; this is why adding, removing or moving a node to
+// another address moves no key between the others.
+func xxhashPoints(nodes []ranked) ([]point, error) {
 	total := 0
-	for _, n := range ranked {
-		total += n.weight()
-		if n.Weight > maxWeight || total > maxWeight {
-			return nil, fmt.Errorf("ring: the weights sum to more than %d; divide them all by a common factor, only their ratio counts", maxWeight)
+	for _, n := range nodes {
+		if total += n.weight(); total > maxTotalWeight {
+			return nil, fmt.Errorf("ring: the weights sum to more than %d at node %q; divide them all by a common factor", maxTotalWeight, n.ID)
 		}
 	}
-	points := make([]point, 0, 2*pointPairs*total)
+	points := make([]point, 0, 2*pairsPerWeight*total)
 	var name []byte
-	for rank, n := range ranked {
-		name = append(append(name[:0], n.ID...), '-')
-		for i := range pointPairs * n.weight() {
+	for rank, n := range nodes {
+		name = append(append(name[:0], n.name...), '-')
+		for i := range pairsPerWeight * n.weight() {
 			sum := xxhash.Sum64(strconv.AppendInt(name, int64(i), 10))
 			points = append(points, newPoint(uint32(sum), rank), newPoint(uint32(sum>>32), rank))
 		}

@@ -1,0 +1,189 @@
+package ring
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// vectors is what one real client answered for one list of servers; the README
+// beside the files explains the fields.
+type vectors struct {
+	Servers []struct {
+		Host   string
+		Port   int
+		Weight int
+		Name   string
+	}
+	Keys            []string
+	Expect          []int
+	KeyHash         []uint32 `json:"key_hash"`
+	PointsTotal     int      `json:"points_total"`
+	PointsPerServer []int    `json:"points_per_server"`
+	PointsSample    [][2]int `json:"points_sample"`
+	PointsLast      [][2]int `json:"points_last"`
+	FailoverOrder   [][]int  `json:"failover_order"`
+	Extra           struct {
+		SocketAddresses []string `json:"socket_addresses"`
+	}
+}
+
+// vectorStrategies maps the implementation in a file's name to the strategy that
+// stands for it, with the number of keys that its files hold.
+var vectorStrategies = []struct {
+	prefix   string
+	strategy Strategy
+	keys     int
+}{
+	{"go-gomemcache", Modula, 1080},
+	{"libmemcached-ketama_weighted", Ketama, 1688},
+	{"php-memcached-libketama", Ketama, 1688},
+	{"pymemcache-rendezvous", Rendezvous, 1440},
+	{"spymemcached-ketama", KetamaSpy, 1328},
+	{"twemproxy-ketama-fnv1a_64", Twemproxy, 1640},
+	{"twemproxy-ketama-fnv1a_64-named", Twemproxy, 720},
+}
+
+func readVectors(t *testing.T, file string) vectors {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v vectors
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return v
+}
+
+// nodes are the servers as someone would configure them here. Ids say nothing
+// about addresses, so that no strategy can go by the wrong one.
+func (v *vectors) nodes() []Node {
+	nodes := make([]Node, len(v.Servers))
+	for i, s := range v.Servers {
+		n := Node{ID: "id" + strconv.Itoa(i), Addr: s.Host, Weight: s.Weight, HashAs: s.Name}
+		if s.Port != 0 {
+			n.Addr = net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
+		}
+		if i < len(v.Extra.SocketAddresses) && !strings.HasPrefix(v.Extra.SocketAddresses[i], "/") {
+			n.HashAs = v.Extra.SocketAddresses[i]
+		}
+		nodes[i] = n
+	}
+	return nodes
+}
+
+// TestVectors checks every answer of the real clients: owners, failover orders,
+// hashes of keys and points. It logs how many keys each strategy was checked on.
+func TestVectors(t *testing.T) {
+	checked := map[Strategy]int{}
+	for _, c := range vectorStrategies {
+		files, err := filepath.Glob(filepath.Join("testdata", "vectors", c.prefix+"__*.json"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no vectors of %s: %v", c.prefix, err)
+		}
+		keys := 0
+		for _, file := range files {
+			v := readVectors(t, file)
+			keys += len(v.Keys)
+			t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) { checkVectors(t, c.strategy, v) })
+		}
+		if keys != c.keys {
+			t.Errorf("%s: checked %d keys, want %d: vectors are missing or new", c.prefix, keys, c.keys)
+		}
+		checked[c.strategy] += keys
+	}
+	for s := Ketama; s <= Modula; s++ {
+		t.Logf("%-10v %5d keys", s, checked[s])
+	}
+}
+
+func checkVectors(t *testing.T, s Strategy, v vectors) {
+	nodes := v.nodes()
+	r, err := New(s, nodes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range v.Keys {
+		if got, want := r.Locate(key), nodes[v.Expect[i]]; got != want {
+			t.Errorf("key %q: Locate answers %s, want %s", key, got.ID, want.ID)
+		}
+		if v.FailoverOrder != nil {
+			checkFailover(t, r, key, v.FailoverOrder[i])
+		}
+		if v.PointsTotal > 0 && v.KeyHash != nil && s.hash(key) != v.KeyHash[i] {
+			t.Errorf("key %q: hash %d, want %d", key, s.hash(key), v.KeyHash[i])
+		}
+	}
+	if v.PointsTotal > 0 {
+		checkPoints(t, r, v)
+	}
+}
+
+// checkFailover compares Walk with the nodes that the client tried, by their
+// first appearance. A client that gave up before the last node leaves the others
+// to us, in any order.
+func checkFailover(t *testing.T, r *Ring, key string, tried []int) {
+	t.Helper()
+	var want []string
+	for _, i := range tried {
+		if id := r.nodes[i].ID; !slices.Contains(want, id) {
+			want = append(want, id)
+		}
+	}
+	got := ids(r.Walk(key))
+	if len(got) != len(r.nodes) || !slices.Equal(got[:len(want)], want) {
+		t.Errorf("key %q: Walk yields %v, want all of %d nodes and %v first", key, got, len(r.nodes), want)
+	}
+}
+
+// checkPoints compares the points of a ring with what its file tells of them.
+func checkPoints(t *testing.T, r *Ring, v vectors) {
+	t.Helper()
+	counts, total := map[string]int{}, 0
+	for _, p := range pointsOf(t, r) {
+		// spymemcached keeps its points in a map: of two at one place it has one.
+		if r.strategy != KetamaSpy || r.points.owner(p.place()) == p.rank() {
+			counts[r.ranked[p.rank()].ID]++
+			total++
+		}
+	}
+	if total != v.PointsTotal {
+		t.Errorf("the ring has %d points, want %d", total, v.PointsTotal)
+	}
+	for i, want := range v.PointsPerServer {
+		if got := counts[r.nodes[i].ID]; got != want {
+			t.Errorf("node %s has %d points, want %d", r.nodes[i].ID, got, want)
+		}
+	}
+	for _, p := range slices.Concat(v.PointsSample, v.PointsLast) {
+		place, want := uint32(p[0]), r.nodes[p[1]].ID
+		if got := r.ranked[r.points.owner(place)].ID; got != want {
+			t.Errorf("the point at %d belongs to %s, want %s", place, got, want)
+		}
+	}
+}
+
+// pointsOf returns the points that the table of r was made of.
+func pointsOf(t *testing.T, r *Ring) []point {
+	t.Helper()
+	addrs, err := check(r.Nodes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := r.strategy.rank(r.nodes, addrs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := r.strategy.points(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return points
+}
