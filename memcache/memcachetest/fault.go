@@ -1,0 +1,142 @@
+package memcachetest
+
+import (
+	"errors"
+	"time"
+)
+
+// Fault is what a sick server or network does. The zero Fault is health. Fields
+// may be combined; what comes first in a connection's life wins: Refuse, Hang,
+// Reset, Fail, Delay, Duplicate, Truncate.
+type Fault struct {
+	// Refuse closes all connections, and new ones are refused, as if no server
+	// ran. The items stay.
+	Refuse bool
+
+	// Hang is a frozen process or a network that swallows packets: connections
+	// and bytes are accepted and nothing is answered, on old connections and on
+	// new ones. When the fault ends, the commands that came meanwhile are
+	// executed and answered, as by a process that gets SIGSTOP and SIGCONT: also
+	// those whose sender has given up.
+	Hang bool
+
+	// Reset breaks a connection with a TCP RST on its next command, which is
+	// not executed.
+	Reset bool
+
+	// Delay passes between a command's execution and its reply. Pipelined
+	// commands wait one after the other.
+	Delay time.Duration
+
+	// Truncate sends that many bytes of a reply at most, then closes the
+	// connection; 0 does nothing.
+	Truncate int
+
+	// Duplicate sends every reply twice.
+	Duplicate bool
+
+	// Fail answers every command with this line instead of executing it, for
+	// example "SERVER_ERROR out of memory". In the binary protocol it is the
+	// text of an error: status 0x81 for "ERROR", 0x04 for CLIENT_ERROR, 0x82
+	// for the rest.
+	Fail string
+}
+
+// touchesReplies tells whether replies must be held until they are complete.
+func (f *Fault) touchesReplies() bool {
+	return f.Delay > 0 || f.Truncate > 0 || f.Duplicate
+}
+
+// health is a Fault in force.
+type health struct {
+	Fault
+	over chan struct{} // closed when the next one is in force
+}
+
+// Why a connection ends on purpose.
+var (
+	errClose = errors.New("memcachetest: closed by the server")
+	errReset = errors.New("memcachetest: reset by the server")
+)
+
+// SetFault makes the server sick from now on, until the next call; the zero
+// Fault heals it. A reply that is on its way when SetFault is called may still
+// arrive.
+//
+// When Refuse ends the server listens at its old address again. Should another
+// process have taken the port, it tries for two seconds and then stays away.
+func (s *Server) SetFault(f Fault) {
+	s.control.Lock()
+	defer s.control.Unlock()
+	old := s.health.Swap(&health{Fault: f, over: make(chan struct{})})
+	close(old.over)
+	switch {
+	case f.Refuse:
+		s.hangUp()
+	case old.Refuse && !s.closed:
+		s.listen() // its error has nowhere to go: the server stays unreachable
+	}
+}
+
+// admit holds a command back while the server hangs, and returns the fault
+// under which it is executed.
+func (c *conn) admit() (Fault, error) {
+	for {
+		h := c.srv.health.Load()
+		switch {
+		case h.Refuse:
+			return Fault{}, errClose
+		case !h.Hang && h.Reset:
+			return Fault{}, errReset
+		case !h.Hang:
+			return h.Fault, nil
+		}
+		select {
+		case <-h.over:
+		case <-c.gone:
+			return Fault{}, errClose
+		}
+	}
+}
+
+// spoil does to the reply in c.out[start:] what the fault demands.
+func (c *conn) spoil(f *Fault, start int) error {
+	if start == len(c.out) || !f.touchesReplies() {
+		return nil
+	}
+	if f.Delay > 0 {
+		if err := c.delay(f.Delay, start); err != nil {
+			return err
+		}
+		start = 0
+	}
+	if f.Duplicate {
+		c.out = append(c.out, c.out[start:]...)
+	}
+	if f.Truncate > 0 {
+		c.out = c.out[:min(len(c.out), start+f.Truncate)]
+		if err := c.flush(); err != nil {
+			return err
+		}
+		return errClose
+	}
+	return nil
+}
+
+// delay sends what is older than the reply and waits.
+func (c *conn) delay(d time.Duration, start int) error {
+	reply := append([]byte(nil), c.out[start:]...)
+	c.out = c.out[:start]
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.out = append(c.out, reply...)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-c.gone:
+		return errClose
+	}
+}
