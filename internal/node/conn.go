@@ -1,0 +1,205 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed99545744/msm/internal/mux"
+)
+
+// conn is one connection.
+type conn struct {
+	*mux.Conn
+	slot   *slot
+	number uint32 // its place among the connections made to the node, from 1
+	dialect
+}
+
+// slot is the place of one connection.
+type slot struct {
+	conn atomic.Pointer[conn] // nil: none. It may be dead
+
+	mu     sync.Mutex // guards the following
+	dial   *dial      // under way, or nil
+	pause  backoff    // of dials that nobody waits for
+	closed bool
+}
+
+// dial is an attempt to make a connection.
+type dial struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed when conn or err is set
+	conn   *conn
+	err    error
+}
+
+// pick returns a connection with a number up to newest, or nil: the first one,
+// unless it is crowded. The others are there for the crowd only.
+func (n *Node) pick(newest uint32) *conn {
+	var best *conn
+	var empty *slot
+	least := 0
+	for i := range n.slots {
+		s := &n.slots[i]
+		c := s.conn.Load()
+		switch {
+		case c == nil:
+			empty = s
+		case c.number <= newest:
+			load := c.InFlight()
+			if load < crowd {
+				return c
+			}
+			if best == nil || load < least {
+				best, least = c, load
+			}
+		}
+	}
+	if best != nil && empty != nil {
+		n.widen(empty)
+	}
+	return best
+}
+
+// connect gives f another connection than the one it has, if any: made since,
+// unless the request must not go over a younger one.
+func (n *Node) connect(ctx context.Context, f *Flight) error {
+	if f.newest != anyAge {
+		if f.conn = n.pick(f.newest); f.conn == nil {
+			return ErrYounger
+		}
+		return nil
+	}
+	if err := n.refusal(); err != nil {
+		return err
+	}
+	s := &n.slots[0]
+	if f.conn != nil {
+		s = f.conn.slot
+	}
+	c, d := n.dial(s)
+	if d == nil {
+		f.conn = c
+		return nil
+	}
+	if f.deadline.IsZero() {
+		f.deadline = time.Now().Add(n.cfg.Timeout)
+	}
+	timer := time.NewTimer(time.Until(f.deadline))
+	defer timer.Stop()
+	select {
+	case <-d.done:
+		f.conn = d.conn
+		return d.err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return mux.ErrTimeout
+	}
+}
+
+// widen sees to it that an empty slot gets a connection some time.
+func (n *Node) widen(s *slot) {
+	s.mu.Lock()
+	due := s.dial == nil && s.pause.over()
+	s.mu.Unlock()
+	if due {
+		n.dial(s)
+	}
+}
+
+// dial returns the connection of s, or else the dial that is to bring it.
+func (n *Node) dial(s *slot) (*conn, *dial) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.living(); c != nil {
+		return c, nil
+	}
+	if s.dial != nil {
+		return nil, s.dial
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.DialTimeout)
+	d := &dial{cancel: cancel, done: make(chan struct{})}
+	if s.closed {
+		cancel()
+		d.err = ErrClosed
+		close(d.done)
+		return nil, d
+	}
+	s.dial = d
+	// Ended by DialTimeout, or by Close, which cancels it and waits for done.
+	go n.runDial(ctx, s, d)
+	return nil, d
+}
+
+// runDial carries out d.
+func (n *Node) runDial(ctx context.Context, s *slot, d *dial) {
+	defer close(d.done)
+	defer d.cancel()
+	mc, dialect, err := n.open(ctx)
+
+	s.mu.Lock()
+	s.dial = nil
+	switch {
+	case err == nil && s.closed:
+		err = ErrClosed
+		mc.Close(err)
+	case err == nil:
+		d.conn = &conn{mc, s, n.dials.Add(1), dialect}
+		s.conn.Store(d.conn)
+		s.pause = backoff{}
+	case s.closed:
+		err = ErrClosed
+	default:
+		s.pause.extend()
+		err = fmt.Errorf("%w: %w", ErrDown, err)
+	}
+	d.err = err
+	s.mu.Unlock()
+	n.dialled(err)
+}
+
+// lost drops a connection that has died.
+func (n *Node) lost(c *conn) {
+	cause := c.Err()
+	if cause != nil && c.slot.conn.CompareAndSwap(c, nil) && errors.Is(cause, mux.ErrStalled) {
+		n.fail(fmt.Errorf("%w: %w", ErrDown, cause))
+	}
+}
+
+// living returns the connection of s unless it has died.
+func (s *slot) living() *conn {
+	if c := s.conn.Load(); c != nil && c.Err() == nil {
+		return c
+	}
+	return nil
+}
+
+// alive returns the number of connections that have not died.
+func (n *Node) alive() (count int) {
+	for i := range n.slots {
+		if n.slots[i].living() != nil {
+			count++
+		}
+	}
+	return count
+}
+
+// stop ends the dial under way and lets the connection die when it is idle.
+func (s *slot) stop() {
+	s.mu.Lock()
+	s.closed = true
+	d := s.dial
+	s.mu.Unlock()
+	if d != nil {
+		d.cancel()
+		<-d.done
+	}
+	if c := s.conn.Load(); c != nil {
+		c.CloseIdle(ErrClosed)
+	}
+}

@@ -1,0 +1,84 @@
+package memcache
+
+import (
+	"context"
+	"sync"
+
+	"github.com/seed99545744/msm/internal/node"
+	"github.com/seed99545744/msm/internal/proto"
+)
+
+// Ping asks every node for a sign of life. The error is a *MultiError by node id.
+func (c *Client) Ping(ctx context.Context) error {
+	return c.each(ctx, "Ping", proto.Request{Op: proto.OpVersion}, func(string, *node.Call) {})
+}
+
+// Version returns the version of every node's server, by node id, and a
+// *MultiError for the nodes that did not tell it.
+func (c *Client) Version(ctx context.Context) (map[string]string, error) {
+	versions := make(map[string]string)
+	err := c.each(ctx, "Version", proto.Request{Op: proto.OpVersion}, func(id string, call *node.Call) {
+		versions[id] = call.Rep.Line
+	})
+	return versions, err
+}
+
+// ServerStats returns the statistics of every node's server, by node id and
+// name, and a *MultiError for the nodes that did not tell them. Section is ""
+// for the general ones, or as in memcached's protocol.txt: "items", "settings"
+// and so on. Some sections are commands: "reset" clears the counters.
+func (c *Client) ServerStats(ctx context.Context, section string) (map[string]map[string]string, error) {
+	stats := make(map[string]map[string]string)
+	err := c.each(ctx, "ServerStats", proto.Request{Op: proto.OpStats, Key: section}, func(id string, call *node.Call) {
+		stats[id] = make(map[string]string, len(call.Rep.Stats))
+		for _, s := range call.Rep.Stats {
+			stats[id][s.Name] = s.Value
+		}
+	})
+	return stats, err
+}
+
+// FlushAll makes every node forget all its items. The error is a *MultiError by
+// node id.
+func (c *Client) FlushAll(ctx context.Context) error {
+	return c.each(ctx, "FlushAll", proto.Request{Op: proto.OpFlushAll}, func(string, *node.Call) {})
+}
+
+// each sends req to every node, in parallel, and gives the answers to take, one
+// after the other.
+func (c *Client) each(ctx context.Context, op string, req proto.Request, take func(id string, call *node.Call)) error {
+	nodes := c.nodes()
+	if len(nodes) == 0 {
+		return ErrNoNodes
+	}
+	var mu sync.Mutex // guards errs, and what take writes to
+	errs := make(map[string]error)
+	inParallel(len(nodes), func(i int) {
+		n := nodes[i]
+		f, err := c.send(ctx, op, n, 0, c.core.call(req), node.Origin{})
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			errs[n.ID()] = err
+			return
+		}
+		take(n.ID(), f.Call)
+		c.core.free(f.Call)
+	})
+	if len(errs) == 0 {
+		return nil
+	}
+	return &MultiError{Errs: errs}
+}
+
+// nodes returns those of the Client in the order of its ring, or that of a view.
+func (c *Client) nodes() []*node.Node {
+	t := c.core.topology.Load()
+	var nodes []*node.Node
+	for _, rn := range t.ring.Nodes() {
+		if !c.view || rn.ID == c.only {
+			nodes = append(nodes, t.nodes[rn.ID])
+		}
+	}
+	return nodes
+}

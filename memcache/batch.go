@@ -1,0 +1,206 @@
+package memcache
+
+import (
+	"context"
+	"sync"
+
+	"github.com/seed99545744/msm/internal/node"
+	"github.com/seed99545744/msm/internal/proto"
+)
+
+// Limits of what is under way to one node for one batch.
+const (
+	// maxUnanswered bounds the bytes of requests without an answer. A server
+	// stops reading when nobody takes its answers, after some megabytes.
+	maxUnanswered = 64 << 10
+
+	// maxStarted bounds the requests without an answer, lest one batch crowd
+	// others out of a connection.
+	maxStarted = 64
+
+	// maxChunk is the number of keys in one multi-get.
+	maxChunk = 100
+
+	// chunkBytes is what a multi-get counts among the unanswered bytes at least:
+	// few are under way at a time, because their answers are large and each must
+	// be complete within Timeout.
+	chunkBytes = maxUnanswered / 4
+
+	// overhead is about what a request has beside keys and value.
+	overhead = 32
+)
+
+// batch is an operation over many elements, keys or items, split by node.
+type batch[T any] struct {
+	c       *Client
+	op      string         // the method's name
+	chunk   int            // elements in one request
+	key     func(T) string // of one element
+	check   func(T) error  // refuses an element before anything is sent
+	request func(chunk []T) proto.Request
+
+	// answer takes what came back, or a refusal's err, and returns the elements
+	// that failed and why.
+	answer func(chunk []T, f node.Flight, err error) ([]T, error)
+
+	mu    sync.Mutex // guards the following, and what answer writes to
+	errs  map[string]error
+	again []T // for the next round
+}
+
+// run carries the batch out: in one round, unless nodes go down or the topology
+// changes meanwhile.
+func (b *batch[T]) run(ctx context.Context, list []T) error {
+	for round := 0; len(list) > 0; round++ {
+		t := b.c.core.topology.Load()
+		parts := b.split(t, list, round == 0)
+		b.again = nil
+		inParallel(len(parts), func(i int) { parts[i].run(ctx, t, round) })
+		list = b.again
+	}
+	if b.errs == nil {
+		return nil
+	}
+	return &MultiError{Errs: b.errs}
+}
+
+// inParallel calls f with 0 to n-1 and returns when all calls are over.
+func inParallel(n int, f func(i int)) {
+	if n == 0 {
+		return
+	}
+	var wg sync.WaitGroup
+	for i := 1; i < n; i++ {
+		// Ends as the caller's own call below does, by ctx and Timeout.
+		wg.Go(func() { f(i) })
+	}
+	f(0)
+	wg.Wait()
+}
+
+// split sorts the elements by node. The lists are its own.
+func (b *batch[T]) split(t *topology, list []T, check bool) []*part[T] {
+	var parts []*part[T]
+	byNode := make(map[*node.Node]*part[T])
+	for _, v := range list {
+		if check {
+			if err := b.check(v); err != nil {
+				b.fail(v, err)
+				continue
+			}
+		}
+		n := b.c.locate(t, b.key(v))
+		if n == nil {
+			b.fail(v, ErrNoNodes)
+			continue
+		}
+		p := byNode[n]
+		if p == nil {
+			p = &part[T]{batch: b, node: n}
+			if len(t.nodes) == 1 || b.c.view {
+				p.list = make([]T, 0, len(list))
+			}
+			byNode[n] = p
+			parts = append(parts, p)
+		}
+		p.list = append(p.list, v)
+	}
+	return parts
+}
+
+func (b *batch[T]) fail(v T, err error) {
+	if b.errs == nil {
+		b.errs = make(map[string]error)
+	}
+	b.errs[b.key(v)] = err
+}
+
+// part is what one node has to do for a batch.
+type part[T any] struct {
+	*batch[T]
+	node *node.Node
+	list []T // not yet started
+
+	queue      []sent[T]
+	unanswered int // bytes of what is in queue
+}
+
+// sent is a request whose answer is still to come.
+type sent[T any] struct {
+	chunk  []T
+	flight node.Flight
+	bytes  int
+}
+
+// run sends requests without waiting for their answers, as far as the limits
+// let it, and takes the answers in order.
+func (p *part[T]) run(ctx context.Context, t *topology, round int) {
+	begin := p.c.core.started()
+	keys := len(p.list)
+	var failed error
+	for len(p.list) > 0 || len(p.queue) > 0 {
+		chunk, err := p.step(ctx)
+		if err == nil {
+			continue
+		}
+		failed = err
+		p.mu.Lock()
+		for _, v := range chunk {
+			if p.c.elsewhere(t, err, round) {
+				p.again = append(p.again, v)
+			} else {
+				p.fail(v, err)
+			}
+		}
+		p.mu.Unlock()
+	}
+	p.c.core.observe(ctx, Operation{Name: p.op, Node: p.node.ID(), Keys: keys, Start: begin, Err: failed})
+}
+
+// step starts a request, or takes an answer. It returns the elements that
+// failed, if any, and why.
+func (p *part[T]) step(ctx context.Context) ([]T, error) {
+	if len(p.list) > 0 && len(p.queue) < maxStarted {
+		s := sent[T]{chunk: p.list[:min(p.chunk, len(p.list))]}
+		req := p.request(s.chunk)
+		s.bytes = bytesOf(&req)
+		if len(p.queue) == 0 || p.unanswered+s.bytes <= maxUnanswered {
+			p.list = p.list[len(s.chunk):]
+			return s.chunk, p.start(ctx, s, req)
+		}
+	}
+	s := p.queue[0]
+	p.queue = p.queue[1:]
+	p.unanswered -= s.bytes
+	f, err := p.node.Wait(ctx, s.flight)
+	if err != nil {
+		return s.chunk, failure(p.op, p.node, err)
+	}
+	defer p.c.core.free(f.Call)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.answer(s.chunk, f, refusal(p.op, p.node, f.Call))
+}
+
+func (p *part[T]) start(ctx context.Context, s sent[T], req proto.Request) error {
+	f, err := p.node.Start(ctx, p.c.core.call(req), node.Origin{})
+	if err != nil {
+		return failure(p.op, p.node, err)
+	}
+	s.flight = f
+	p.queue = append(p.queue, s)
+	p.unanswered += s.bytes
+	return nil
+}
+
+// bytesOf is about what a request weighs among the unanswered ones.
+func bytesOf(req *proto.Request) int {
+	n := overhead + len(req.Key) + len(req.Value)
+	for _, key := range req.Keys {
+		n += len(key)
+	}
+	if req.Op == proto.OpGetMulti {
+		n = max(n, chunkBytes)
+	}
+	return n
+}

@@ -1,0 +1,255 @@
+package memcache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed99545744/msm/internal/node"
+	"github.com/seed99545744/msm/internal/proto"
+	"github.com/seed99545744/msm/ring"
+)
+
+// Client is a client for the nodes of one ring, safe for concurrent use. Make
+// it with New, once, and share it: its connections serve all callers.
+type Client struct {
+	core *core
+	view bool
+	only string // view: the node's id
+}
+
+// core is what a Client shares with its views.
+type core struct {
+	cfg      Config    // immutable
+	calls    sync.Pool // of *node.Call
+	topology atomic.Pointer[topology]
+
+	mu     sync.Mutex // guards the following, and changes of topology
+	closed bool
+	number uint32 // of the last node made
+}
+
+// topology is a ring with its nodes. It never changes.
+type topology struct {
+	ring  *ring.Ring
+	nodes map[string]*node.Node // by id
+	views map[string]*Client
+}
+
+// New returns a Client for cfg. It does no I/O: the servers may be down. The
+// error names every problem of cfg.
+func New(cfg Config) (*Client, error) {
+	if err := cfg.normalise(); err != nil {
+		return nil, err
+	}
+	// Nodes of two Clients had better not look the same to an Item.
+	co := &core{cfg: cfg, number: rand.Uint32()}
+	co.calls.New = func() any { return new(node.Call) }
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	co.build(cfg.Ring)
+	return &Client{core: co}, nil
+}
+
+// build puts the topology of r in force and returns the nodes that are not part
+// of it any more. Nodes that keep id and address stay. The caller holds mu.
+func (co *core) build(r *ring.Ring) (left []*node.Node) {
+	old := co.topology.Load()
+	if old == nil {
+		old = &topology{}
+	}
+	fresh := &topology{r, make(map[string]*node.Node), make(map[string]*Client)}
+	for _, rn := range r.Nodes() {
+		n := old.nodes[rn.ID]
+		if n == nil || n.Addr() != rn.Addr {
+			co.number = max(co.number+1, 1) // 0 is no number
+			n = node.New(co.cfg.node(rn, co.number))
+		}
+		fresh.nodes[rn.ID] = n
+		fresh.views[rn.ID] = &Client{core: co, view: true, only: rn.ID}
+	}
+	for id, n := range old.nodes {
+		if fresh.nodes[id] != n {
+			left = append(left, n)
+		}
+	}
+	co.topology.Store(fresh)
+	return left
+}
+
+// Close ends the Client and all its views. New operations fail with ErrClosed,
+// those under way may end within Timeout. It returns when every connection is
+// closed, and may be called again. The error is always nil.
+func (c *Client) Close() error {
+	c.core.mu.Lock()
+	c.core.closed = true
+	nodes := c.core.topology.Load().nodes
+	c.core.mu.Unlock()
+	var left []*node.Node
+	for _, n := range nodes {
+		left = append(left, n)
+	}
+	drain(left)
+	return nil
+}
+
+// drain closes nodes, all at the same time.
+func drain(nodes []*node.Node) {
+	inParallel(len(nodes), func(i int) { nodes[i].Close() })
+}
+
+// On returns a view of the Client whose every operation, those over many keys
+// or nodes too, goes to the node with that id, as long as there is one: without
+// it each returns ErrNoNodes. A view never fails over. Ring, SetRing and Close
+// are those of the Client.
+func (c *Client) On(nodeID string) *Client {
+	if view := c.core.topology.Load().views[nodeID]; view != nil {
+		return view
+	}
+	return &Client{core: c.core, view: true, only: nodeID}
+}
+
+// Ring returns the topology in force.
+func (c *Client) Ring() *ring.Ring { return c.core.topology.Load().ring }
+
+// SetRing puts another topology in force while operations run. Nodes that keep
+// id and address keep their connections. It returns when the operations at the
+// nodes that left are over, after Timeout at most. A nil ring is refused, a
+// closed Client answers ErrClosed.
+func (c *Client) SetRing(r *ring.Ring) error {
+	if r == nil {
+		return errors.New("memcache: SetRing needs a ring; ring.New makes one")
+	}
+	c.core.mu.Lock()
+	if c.core.closed {
+		c.core.mu.Unlock()
+		return ErrClosed
+	}
+	left := c.core.build(r)
+	c.core.mu.Unlock()
+	drain(left)
+	return nil
+}
+
+// call returns a call for req.
+func (co *core) call(req proto.Request) *node.Call {
+	call := co.calls.Get().(*node.Call)
+	call.Req = req
+	return call
+}
+
+// free takes back a call that was answered.
+func (co *core) free(call *node.Call) {
+	call.Req, call.Buf, call.Value = proto.Request{}, nil, nil
+	clear(call.Items)
+	if cap(call.Items) > maxChunk {
+		call.Items = nil
+	}
+	co.calls.Put(call)
+}
+
+// locate returns the node for key, nil if there is none.
+func (c *Client) locate(t *topology, key string) *node.Node {
+	if c.view {
+		return t.nodes[c.only]
+	}
+	n := t.nodes[t.ring.Locate(key).ID]
+	if c.core.cfg.Failover == NextNode && n != nil && !n.Up() {
+		for rn := range t.ring.Walk(key) {
+			if next := t.nodes[rn.ID]; next.Up() {
+				return next
+			}
+		}
+	}
+	return n
+}
+
+// do sends a request to the node of its key and waits for the answer. After nil
+// the caller must free the call in the Flight. Op is the method's name.
+func (c *Client) do(ctx context.Context, op string, call *node.Call, origin node.Origin) (node.Flight, error) {
+	for try := 0; ; try++ {
+		t := c.core.topology.Load()
+		n := c.locate(t, call.Req.Key)
+		if n == nil {
+			return node.Flight{}, ErrNoNodes
+		}
+		f, err := c.send(ctx, op, n, 1, call, origin)
+		if err == nil || !c.elsewhere(t, err, try) {
+			return f, err
+		}
+		// The connection may still hold the first call.
+		again := c.core.call(call.Req)
+		again.Buf = call.Buf
+		call = again
+	}
+}
+
+// elsewhere tells whether an operation that failed with err, not sent, may find
+// a node that takes it: another, while a node is down, or that of a topology
+// that has come into force meanwhile.
+func (c *Client) elsewhere(t *topology, err error, try int) bool {
+	switch {
+	case errors.Is(err, ErrClosed):
+		return c.core.topology.Load() != t
+	case c.view || c.core.cfg.Failover != NextNode || try >= len(t.nodes):
+		return false
+	}
+	return errors.Is(err, ErrNodeDown)
+}
+
+// send sends a request to n and waits for the answer.
+func (c *Client) send(ctx context.Context, op string, n *node.Node, keys int, call *node.Call, origin node.Origin) (node.Flight, error) {
+	start := c.core.started()
+	f, err := n.Do(ctx, call, origin)
+	if err != nil {
+		err = failure(op, n, err)
+	} else if err = refusal(op, n, f.Call); err != nil {
+		c.core.free(f.Call)
+	}
+	c.core.observe(ctx, Operation{Name: op, Node: n.ID(), Keys: keys, Start: start, Err: err})
+	return f, err
+}
+
+// failure gives an operation's error its public form.
+func failure(op string, n *node.Node, err error) error {
+	switch {
+	case errors.Is(err, node.ErrYounger):
+		return ErrCASConflict
+	case err == ErrKey, err == ErrUnsupported, err == ErrClosed:
+		return err
+	}
+	return &OpError{Op: op, Node: n.ID(), Err: err}
+}
+
+// refusal gives the status of an answer its public form; nil if all is well.
+func refusal(op string, n *node.Node, call *node.Call) error {
+	var err error
+	switch rep := &call.Rep; rep.Status {
+	case proto.StatusOK:
+		return nil
+	case proto.StatusMiss:
+		if call.Req.Op == proto.OpReplace || call.Req.Op == proto.OpAppend || call.Req.Op == proto.OpPrepend {
+			return ErrNotStored
+		}
+		return ErrMiss
+	case proto.StatusNotStored:
+		return ErrNotStored
+	case proto.StatusExists:
+		if call.Req.Op == proto.OpAdd {
+			return ErrNotStored
+		}
+		return ErrCASConflict
+	case proto.StatusNotNumber:
+		return ErrNotNumber
+	case proto.StatusTooLarge:
+		err = ErrTooLarge
+	case proto.StatusAuth:
+		err = fmt.Errorf("%w: the server says %q", ErrAuth, rep.Line)
+	default:
+		err = &ServerError{rep.Line}
+	}
+	return &OpError{Op: op, Node: n.ID(), Err: err}
+}

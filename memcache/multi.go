@@ -1,0 +1,91 @@
+package memcache
+
+import (
+	"context"
+
+	"github.com/seed99545744/msm/internal/node"
+	"github.com/seed99545744/msm/internal/proto"
+)
+
+// GetMulti returns what was found of keys, and a *MultiError for the keys that
+// are not valid or whose node failed. Absent keys are no error.
+//
+// Like all operations over many keys it asks the nodes in parallel, each for up
+// to 100 keys with one request.
+func (c *Client) GetMulti(ctx context.Context, keys []string) (map[string]Item, error) {
+	found := make(map[string]Item, len(keys))
+	b := batch[string]{
+		c: c, op: "GetMulti", chunk: maxChunk, key: itself, check: checkKey,
+		request: func(keys []string) proto.Request { return proto.Request{Op: proto.OpGetMulti, Keys: keys} },
+		answer: func(keys []string, f node.Flight, err error) ([]string, error) {
+			for _, hit := range f.Call.Items {
+				key := keys[hit.Index]
+				found[key] = Item{Key: key, Value: hit.Value, Flags: hit.Flags, CAS: hit.CAS, origin: f.Origin}
+			}
+			if err == nil {
+				return nil, nil
+			}
+			// What did come, came whole.
+			var failed []string
+			for _, key := range keys {
+				if _, ok := found[key]; !ok {
+					failed = append(failed, key)
+				}
+			}
+			return failed, err
+		},
+	}
+	err := b.run(ctx, keys)
+	return found, err
+}
+
+// SetMulti stores items as Set does, and returns a *MultiError for those that
+// were not stored. Of several items with one key any may win.
+func (c *Client) SetMulti(ctx context.Context, items []*Item) error {
+	b := batch[*Item]{
+		c: c, op: "SetMulti", chunk: 1,
+		key: func(item *Item) string {
+			if item == nil {
+				return ""
+			}
+			return item.Key
+		},
+		check: func(item *Item) error {
+			if err := c.core.checkItem(item); err != nil {
+				return err
+			}
+			return checkKey(item.Key)
+		},
+		request: func(items []*Item) proto.Request { return items[0].request(proto.OpSet) },
+		answer: func(items []*Item, f node.Flight, err error) ([]*Item, error) {
+			if err == nil {
+				items[0].stored(f)
+			}
+			return items, err
+		},
+	}
+	return b.run(ctx, items)
+}
+
+// DeleteMulti deletes the items of keys, and returns a *MultiError for the keys
+// that are not valid or whose node failed. Absent keys are no error.
+func (c *Client) DeleteMulti(ctx context.Context, keys []string) error {
+	b := batch[string]{
+		c: c, op: "DeleteMulti", chunk: 1, key: itself, check: checkKey,
+		request: func(keys []string) proto.Request { return proto.Request{Op: proto.OpDelete, Key: keys[0]} },
+		answer: func(keys []string, _ node.Flight, err error) ([]string, error) {
+			if err == ErrMiss {
+				err = nil
+			}
+			return keys, err
+		},
+	}
+	return b.run(ctx, keys)
+}
+
+func itself(key string) string { return key }
+
+// checkKey refuses a key before its request takes those of others down.
+func checkKey(key string) error {
+	return proto.Classic{}.Check(&proto.Request{Op: proto.OpGet, Key: key})
+}
