@@ -28,7 +28,7 @@ func writeChart(file string, p plan, outcomes []outcome, caption string) error {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" font-family="system-ui, sans-serif" font-size="12">`+"\n",
 		width, height, width, height)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, height)
-	fmt.Fprintf(&b, `<text x="%d" y="24" font-size="15" font-weight="600">Capacity as a multiple of %s</text>`+"\n", marginLeft, baseline)
+	fmt.Fprintf(&b, `<text x="%d" y="24" font-size="15" font-weight="600">Capacity as a multiple of %s</text>`+"\n", marginLeft, p.baseline)
 	fmt.Fprintf(&b, `<text x="%d" y="42" fill="#666" font-size="11">%s</text>`+"\n", marginLeft, html.EscapeString(caption))
 	for row, w := range p.workloads {
 		drawRow(&b, p, outcomes, w, marginTop+row*(chartHeight+70))
@@ -69,7 +69,7 @@ func drawRow(b *strings.Builder, p plan, outcomes []outcome, w workload, y int) 
 				left, float64(base)-h, bar-2, h, colours[j%len(colours)], c.name, v)
 			fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="middle" font-size="10">%.1f</text>`+"\n", left+bar/2-1, float64(base)-h-4, v)
 		}
-		fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="middle" fill="#444">%d goroutines</text>`+"\n", x+(groupWidth-30)/2, base+18, g)
+		fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="middle" fill="#444">%d at a time</text>`+"\n", x+(groupWidth-30)/2, base+18, g)
 	}
 	line := float64(base) - scale
 	fmt.Fprintf(b, `<path d="M%d %d h%d" stroke="#444"/><path d="M%d %.1f h%d" stroke="#444" stroke-dasharray="3 3"/>`+"\n",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed99545744/msm/internal/memcached"
+	"github.com/seed99545744/msm/memcache"
 )
 
 // cell is one place in the comparison: a workload at a concurrency.
@@ -18,57 +19,63 @@ type cell struct {
 	blasterConns int
 }
 
-func (c cell) String() string { return fmt.Sprintf("%s, %d goroutines", c.title, c.goroutines) }
+func (c cell) String() string { return fmt.Sprintf("%s, %d at a time", c.title, c.goroutines) }
 
-// session is a contender that is connected and has stored what it will read.
-type session interface {
-	steps() []step // one for each goroutine
+// runner is a contender that is set up for a cell: connected, with everything
+// stored that it will read.
+type runner interface {
+	run(d time.Duration, servers []*control) (*sample, error)
 	close()
 }
 
 // contender is something to compare.
 type contender struct {
 	name string
-	note string                      // for people: what it is and how it is set up
-	open func(cell) (session, error) // nil, nil: it cannot do this workload
+	note string                     // for people: what it is and how it is set up
+	open func(cell) (runner, error) // nil, nil: it cannot do this workload
 }
 
-// baseline is what all ratios refer to.
-const baseline = "gomemcache"
+// clientBaseline is what the ratios of clients refer to.
+const clientBaseline = "gomemcache"
 
-// subject is what is compared with the others.
-const subject = "gomemcache"
+// clientSubject is what is compared with the others.
+const clientSubject = "memcache"
 
-var contenders = []contender{
-	{baseline, "bradfitz/gomemcache, MaxIdleConns = goroutines", openClient(openGomemcache)},
+// clients are all that can be compared.
+var clients = []contender{
+	{clientSubject, "this repository, defaults", openClient(openOurs(memcache.Text))},
+	{clientBaseline, "bradfitz/gomemcache, MaxIdleConns = goroutines", openClient(openGomemcache)},
 	{"grafana", "grafana/gomemcache, MaxIdleConns = goroutines", openClient(openGrafana)},
 	{"memcachier", "memcachier/mc v3, PoolSize = goroutines", openClient(openMemcachier)},
 	{"rainycape", "rainycape/memcache, MaxIdleConnsPerAddr = goroutines", openClient(openRainycape)},
+	{"classic", "this repository, Protocol: Classic", openClient(openOurs(memcache.Classic))},
+	{"meta", "this repository, Protocol: Meta", openClient(openOurs(memcache.Meta))},
+	{"binary", "this repository, Protocol: Binary", openClient(openOurs(memcache.Binary))},
 	{"pingpong", "no client: a connection per goroutine, classic get, one at a time", openPingPong},
 	{"blaster", "no client: all requests in flight at once on -blaster-conns connections, meta get", openBlaster},
 }
 
-// selectContenders returns the contenders that are named, each once.
-func selectContenders(names ...string) ([]contender, error) {
-	for _, name := range names {
-		if !slices.Contains(contenderNames(), name) {
-			return nil, fmt.Errorf("no contender %q; there are: %s", name, strings.Join(contenderNames(), ", "))
+// selectContenders returns those of all that are named, each once.
+func selectContenders(all []contender, chosen []string) ([]contender, error) {
+	for _, name := range chosen {
+		if !slices.Contains(names(all), name) {
+			return nil, fmt.Errorf("no contender %q; there are: %s", name, strings.Join(names(all), ", "))
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(contenders), func(c contender) bool { return !slices.Contains(names, c.name) }), nil
+	return slices.DeleteFunc(slices.Clone(all), func(c contender) bool { return !slices.Contains(chosen, c.name) }), nil
 }
 
-func contenderNames() []string {
-	names := make([]string, len(contenders))
-	for i, c := range contenders {
-		names[i] = c.name
+func names(all []contender) []string {
+	list := make([]string, len(all))
+	for i, c := range all {
+		list[i] = c.name
 	}
-	return names
+	return list
 }
 
 // openClient makes a contender of a client.
-func openClient(open func(addrs []string, goroutines int) (client, error)) func(cell) (session, error) {
-	return func(cell cell) (session, error) {
+func openClient(open func(addrs []string, goroutines int) (client, error)) func(cell) (runner, error) {
+	return func(cell cell) (runner, error) {
 		c, err := open(cell.addrs, cell.goroutines)
 		if err != nil {
 			return nil, err
@@ -77,8 +84,8 @@ func openClient(open func(addrs []string, goroutines int) (client, error)) func(
 			c.close()
 			return nil, err
 		}
-		s := clientSession{c, cell.workload.steps(c, cell.goroutines)}
-		if _, err := s.work[0](); err == errUnsupported {
+		s := stepper{cell.steps(c, cell.goroutines), c.close}
+		if _, err := s.steps[0](); err == errUnsupported {
 			s.close()
 			return nil, nil
 		}
@@ -86,17 +93,22 @@ func openClient(open func(addrs []string, goroutines int) (client, error)) func(
 	}
 }
 
-type clientSession struct {
-	c    client
-	work []step
+// stepper is the runner of everything that lives in this process.
+type stepper struct {
+	steps []step
+	end   func()
 }
 
-func (s clientSession) steps() []step { return s.work }
-func (s clientSession) close()        { s.c.close() }
+func (s stepper) run(d time.Duration, servers []*control) (*sample, error) {
+	return measure(s.steps, d, servers)
+}
+
+func (s stepper) close() { s.end() }
 
 // plan is what one call of the program does.
 type plan struct {
-	contenders   []contender // the baseline is one of them
+	contenders   []contender
+	baseline     string // the contender that ratios refer to
 	workloads    []workload
 	goroutines   []int
 	rounds       int
@@ -115,8 +127,9 @@ type result struct {
 
 // outcome is everything known about a cell.
 type outcome struct {
-	cell    cell
-	results []result
+	cell     cell
+	baseline string
+	results  []result
 }
 
 // result returns what the contender of that name did; nil if it did not run.
@@ -153,9 +166,12 @@ func (p plan) run() ([]outcome, error) {
 	var outcomes []outcome
 	for _, w := range p.workloads {
 		for _, g := range p.goroutines {
+			if w.at != nil && !slices.Contains(w.at, g) {
+				continue
+			}
 			o, err := p.runCell(cell{w, g, addrs, p.blasterConns}, controls)
 			if err != nil {
-				return nil, fmt.Errorf("%s, %d goroutines: %w", w.title, g, err)
+				return nil, fmt.Errorf("%s at %d: %w", w.title, g, err)
 			}
 			outcomes = append(outcomes, o)
 		}
@@ -166,29 +182,29 @@ func (p plan) run() ([]outcome, error) {
 // runCell opens all contenders, then measures them in turn, A B C A B C: what
 // else happens on the machine meets all of them alike.
 func (p plan) runCell(c cell, controls []*control) (outcome, error) {
-	o := outcome{cell: c}
-	var sessions []session
+	o := outcome{cell: c, baseline: p.baseline}
+	var runners []runner
 	defer func() {
-		for _, s := range sessions {
-			s.close()
+		for _, r := range runners {
+			r.close()
 		}
 	}()
 	for _, contender := range p.contenders {
-		s, err := contender.open(c)
+		r, err := contender.open(c)
 		if err != nil {
 			return o, fmt.Errorf("%s: %w", contender.name, err)
 		}
-		if s != nil {
-			sessions = append(sessions, s)
+		if r != nil {
+			runners = append(runners, r)
 			o.results = append(o.results, result{contender: contender.name})
 		}
 	}
 	for round := range p.rounds {
-		for i, s := range sessions {
-			if _, err := measure(s.steps(), p.duration/10, controls); err != nil { // caches, pools and branch predictors
+		for i, r := range runners {
+			if _, err := r.run(p.duration/10, controls); err != nil { // caches, pools and branch predictors
 				return o, err
 			}
-			sample, err := measure(s.steps(), p.duration, controls)
+			sample, err := r.run(p.duration, controls)
 			if err != nil {
 				return o, err
 			}

@@ -22,22 +22,21 @@ func TestContenders(t *testing.T) {
 		"blaster":    {set, getMulti, mix},
 	}
 	server := memcached.Start(t, "-t", "1", "-m", "512")
-	for _, contender := range contenders {
-		for _, w := range workloads {
+	for _, contender := range clients {
+		for _, w := range clientWorkloads {
 			t.Run(contender.name+"/"+w.name, func(t *testing.T) {
-				c := cell{w, 4, []string{server.Addr()}, 2}
-				s, err := contender.open(c)
+				r, err := contender.open(cell{w, 4, []string{server.Addr()}, 2})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if want := slices.Contains(cannot[contender.name], w.kind); (s == nil) != want {
-					t.Fatalf("says it cannot: %v, want %v", s == nil, want)
+				if want := slices.Contains(cannot[contender.name], w.kind); (r == nil) != want {
+					t.Fatalf("says it cannot: %v, want %v", r == nil, want)
 				}
-				if s == nil {
+				if r == nil {
 					return
 				}
-				defer s.close()
-				for i, step := range s.steps() {
+				defer r.close()
+				for i, step := range r.(stepper).steps {
 					for range 20 {
 						if n, err := step(); n < 1 || err != nil {
 							t.Fatalf("step of goroutine %d = %d, %v; want at least 1 and no error", i, n, err)
@@ -104,18 +103,49 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Get 100 B, 4 goroutines", "round 2:", "Set 100 B, 1 goroutines", subject, baseline, "pingpong"} {
+	for _, want := range []string{"Get 100 B, 4 at a time", "round 2:", "Set 100 B, 1 at a time", clientSubject, clientBaseline, "pingpong"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, out.String())
 		}
 	}
-	stat, err := os.ReadFile(filepath.Join(dir, baseline+".txt"))
+	stat, err := os.ReadFile(filepath.Join(dir, clientBaseline+".txt"))
 	if n := strings.Count(string(stat), "BenchmarkGet100B/goroutines=4 "); err != nil || n != 2 {
 		t.Errorf("benchstat file has %d lines for a cell of 2 rounds (%v):\n%s", n, err, stat)
 	}
 	chart, err := os.ReadFile(filepath.Join(dir, "chart.svg"))
 	if err != nil || !strings.Contains(string(chart), "</svg>") {
 		t.Errorf("chart: %v\n%.200s", err, chart)
+	}
+}
+
+// The test binary is also the visitors' process.
+func TestMain(m *testing.M) {
+	if os.Getenv(visitorsEnv) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// Every session manager keeps sessions apart and loses none of the writes of a
+// visitor who is alone in his session.
+func TestManagers(t *testing.T) {
+	servers := []string{memcached.Start(t, "-t", "1").Addr(), memcached.Start(t, "-t", "1").Addr()}
+	for _, manager := range managers {
+		t.Run(manager.name, func(t *testing.T) {
+			r, err := manager.open(cell{workload: sessionWorkloads[0], goroutines: 4, addrs: servers})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.close()
+			s, err := r.run(50*time.Millisecond, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.ops < 10 || s.errors > 0 || s.lost != 0 {
+				t.Errorf("%d requests, %d errors (%v), %d writes lost; want some, none, none", s.ops, s.errors, s.firstErr, s.lost)
+			}
+		})
 	}
 }
 
@@ -128,6 +158,8 @@ func TestFlags(t *testing.T) {
 		{"-goroutines 0", "positive"},
 		{"-goroutines x", "positive"},
 		{"-rounds 0", "positive"},
+		{"-sessions -workloads get100", "go with -sessions"},
+		{"-workloads own", "go with -sessions"},
 		{"stray", "-h lists them"},
 	}
 	for _, tt := range tests {

@@ -9,17 +9,28 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed99545744/msm/memcache"
 )
 
 func main() {
+	if config := os.Getenv(visitorsEnv); config != "" {
+		if err := runVisitors(config, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "benchmarks: visitors:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "benchmarks:", err)
 		os.Exit(1)
@@ -28,26 +39,30 @@ func main() {
 
 // options are the flags.
 type options struct {
+	sessions                     bool
 	peers, workloads, goroutines string
 	unix                         bool
 	benchstat, chart             string
 	plan                         plan
+	subject                      string // the summary is about it
 }
 
 func parseFlags(args []string, output io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	fs.SetOutput(output)
-	fs.StringVar(&o.peers, "peers", "all", "what to compare with, separated by commas: "+strings.Join(contenderNames(), ", "))
-	fs.StringVar(&o.workloads, "workloads", "get100", "separated by commas, or all: "+strings.Join(workloadNames(), ", "))
-	fs.StringVar(&o.goroutines, "goroutines", "1,8,64,512", "how many call at the same time")
+	fs.BoolVar(&o.sessions, "sessions", false, "compare session managers instead of clients")
+	fs.StringVar(&o.peers, "peers", "", "what to compare, separated by commas; the baseline always is.\nClients: "+
+		strings.Join(names(clients), ", ")+".\nSession managers: "+strings.Join(names(managers), ", "))
+	fs.StringVar(&o.workloads, "workloads", "", "separated by commas, or all: "+strings.Join(workloadNames(), ", "))
+	fs.StringVar(&o.goroutines, "goroutines", "", "how many call at the same time, separated by commas")
 	fs.IntVar(&o.plan.rounds, "rounds", 5, "how often everything is measured")
 	fs.DurationVar(&o.plan.duration, "d", 300*time.Millisecond, "length of one sample")
-	fs.IntVar(&o.plan.servers, "servers", 1, "memcached servers to start")
+	fs.IntVar(&o.plan.servers, "servers", 0, "memcached servers to start (1; with -sessions 2)")
 	fs.BoolVar(&o.unix, "unix", false, "unix sockets instead of TCP on loopback")
-	fs.IntVar(&o.plan.blasterConns, "blaster-conns", 2, "connections of the contender «blaster»")
-	fs.StringVar(&o.benchstat, "benchstat", "", "a folder to write a file for benchstat into, for each contender")
-	fs.StringVar(&o.chart, "chart", "", "an SVG file to write a chart into")
+	fs.IntVar(&o.plan.blasterConns, "blaster-conns", memcache.DefaultConns, "connections of the contender «blaster»")
+	fs.StringVar(&o.benchstat, "benchstat", "", "a `folder` to write a file for benchstat into, for each contender")
+	fs.StringVar(&o.chart, "chart", "", "an SVG `file` to write a chart into")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -57,25 +72,33 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 	return o, o.fillPlan()
 }
 
-// fillPlan turns lists of names into what they name.
+// fillPlan fills in defaults, and turns names into what they name.
 func (o *options) fillPlan() (err error) {
 	p := &o.plan
-	if p.workloads, err = selectWorkloads(o.workloads); err != nil {
+	all, peers, workloads, goroutines, servers := clients, "grafana,memcachier,rainycape,pingpong,blaster", "get100", "1,8,64,512", 1
+	p.baseline, o.subject = clientBaseline, clientSubject
+	if o.sessions {
+		all, peers, workloads, goroutines, servers = managers, strings.Join(names(managers), ","), "own,shared", "1,8,16,64", 2
+		p.baseline, o.subject = sessionBaseline, sessionSubject
+	}
+	chosen := append(strings.Split(cmp.Or(o.peers, peers), ","), o.subject, p.baseline)
+	if p.contenders, err = selectContenders(all, chosen); err != nil {
 		return err
 	}
-	p.contenders = contenders
-	if o.peers != "all" {
-		if p.contenders, err = selectContenders(append(strings.Split(o.peers, ","), subject, baseline)...); err != nil {
-			return err
-		}
+	if p.workloads, err = selectWorkloads(cmp.Or(o.workloads, workloads)); err != nil {
+		return err
 	}
-	for word := range strings.SplitSeq(o.goroutines, ",") {
+	if slices.ContainsFunc(p.workloads, workload.ofSessions) != o.sessions {
+		return fmt.Errorf("-workloads own and shared go with -sessions, the others without")
+	}
+	for word := range strings.SplitSeq(cmp.Or(o.goroutines, goroutines), ",") {
 		g, err := strconv.Atoi(word)
 		if err != nil || g < 1 {
 			return fmt.Errorf("-goroutines: %q is not a positive number", word)
 		}
 		p.goroutines = append(p.goroutines, g)
 	}
+	p.servers = cmp.Or(p.servers, servers)
 	if p.rounds < 1 || p.servers < 1 || p.blasterConns < 1 || p.duration <= 0 {
 		return fmt.Errorf("-rounds, -servers, -blaster-conns and -d must be positive")
 	}
@@ -105,7 +128,7 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	reportTables(out, outcomes)
-	reportSummary(out, o.plan, outcomes, subject)
+	reportSummary(out, o.plan, outcomes, o.subject)
 	if o.benchstat != "" {
 		if err := writeBenchstat(o.benchstat, outcomes); err != nil {
 			return err

@@ -7,16 +7,12 @@ import (
 	"strings"
 )
 
-// rawSession is the limit: requests prepared beforehand, replies counted by
-// their bytes, no client in between.
-type rawSession struct {
-	conns []net.Conn
-	work  []step
-}
+// Ping-pong and blaster are the limits: requests prepared beforehand, replies
+// counted by their bytes, no client in between.
 
 // openPingPong gives every goroutine a connection of its own with one classic
 // request in flight: what a pool could reach at best.
-func openPingPong(cell cell) (session, error) {
+func openPingPong(cell cell) (runner, error) {
 	return openRaw(cell, cell.goroutines, 1, "get %s\r\n", func(key string) int {
 		if cell.kind == getMiss {
 			return len("END\r\n")
@@ -27,7 +23,7 @@ func openPingPong(cell cell) (session, error) {
 
 // openBlaster keeps as many meta requests in flight as there are goroutines,
 // in one write per connection: what a pipeline could reach at best.
-func openBlaster(cell cell) (session, error) {
+func openBlaster(cell cell) (runner, error) {
 	conns := min(cell.goroutines, cell.blasterConns)
 	return openRaw(cell, conns, cell.goroutines/conns, "mg %s v\r\n", func(string) int {
 		if cell.kind == getMiss {
@@ -38,36 +34,34 @@ func openBlaster(cell cell) (session, error) {
 }
 
 // openRaw opens conns connections with window requests in flight on each.
-// There is no session for workloads other than gets on one server.
-func openRaw(cell cell, conns, window int, request string, replyLen func(key string) int) (session, error) {
+// It cannot do workloads other than gets on one server.
+func openRaw(cell cell, conns, window int, request string, replyLen func(key string) int) (runner, error) {
 	if cell.kind != get && cell.kind != getInto && cell.kind != getMiss || len(cell.addrs) != 1 {
 		return nil, nil
 	}
-	s := &rawSession{}
+	s := stepper{}
+	var open []net.Conn
+	s.end = func() {
+		for _, nc := range open {
+			nc.Close()
+		}
+	}
 	for i := range conns {
 		nc, err := dial(cell.addrs[0])
 		if err != nil {
 			s.close()
 			return nil, err
 		}
-		s.conns = append(s.conns, nc)
+		open = append(open, nc)
 		if i == 0 {
 			if err := rawLoad(nc, cell.workload); err != nil {
 				s.close()
 				return nil, err
 			}
 		}
-		s.work = append(s.work, rawStep(nc, cell.keys(), i, window, request, replyLen))
+		s.steps = append(s.steps, rawStep(nc, cell.keys(), i, window, request, replyLen))
 	}
 	return s, nil
-}
-
-func (s *rawSession) steps() []step { return s.work }
-
-func (s *rawSession) close() {
-	for _, nc := range s.conns {
-		nc.Close()
-	}
 }
 
 // rawStep writes window requests and reads the bytes of their replies.

@@ -16,11 +16,11 @@ import (
 // reportRound prints the ratios of one round as soon as they are known.
 func reportRound(w io.Writer, o outcome, round int) {
 	if round == 0 {
-		fmt.Fprintf(w, "%s: capacity (throughput) as a multiple of %s\n", o.cell, baseline)
+		fmt.Fprintf(w, "%s: capacity (throughput) as a multiple of %s\n", o.cell, o.baseline)
 	}
 	fmt.Fprintf(w, "  round %d:", round+1)
 	for _, r := range o.results {
-		if r.contender != baseline {
+		if r.contender != o.baseline {
 			fmt.Fprintf(w, "  %s %.2f (%.2f)", r.contender,
 				o.ratios(r, (*sample).capacity)[round], o.ratios(r, (*sample).throughput)[round])
 		}
@@ -32,7 +32,7 @@ func reportRound(w io.Writer, o outcome, round int) {
 // ratios are NaN.
 func (o outcome) ratios(r result, figure func(*sample) float64) []float64 {
 	ratios := make([]float64, len(r.samples))
-	base := o.result(baseline)
+	base := o.result(o.baseline)
 	for i, s := range r.samples {
 		ratios[i] = math.NaN()
 		if base != nil && i < len(base.samples) {
@@ -57,12 +57,14 @@ func (r result) medianOf(figure func(*sample) float64) float64 {
 	return median(values)
 }
 
-// figures are the columns of the tables and of the benchstat files.
-var figures = []struct {
+// figure is a column of the tables and a unit of the benchstat files.
+type figure struct {
 	title, unit string
 	format      string
 	of          func(*sample) float64
-}{
+}
+
+var figures = []figure{
 	{"capacity/s", "capacity-ops/s", "%.0f", (*sample).capacity},
 	{"ops/s", "ops/s", "%.0f", (*sample).throughput},
 	{"client µs", "client-cpu-ns/op", "%.2f", perOp(func(s *sample) float64 { return micros(s.clientCPU) })},
@@ -73,12 +75,22 @@ var figures = []struct {
 	{"allocs", "allocs/op", "%.1f", perOp(func(s *sample) float64 { return float64(s.allocs) })},
 	{"r+w calls", "calls/op", "%.2f", perOp(func(s *sample) float64 { return float64(s.calls) })},
 	{"errors", "errors", "%.0f", func(s *sample) float64 { return float64(s.errors) }},
+	{"lost", "lost-updates", "%.0f", func(s *sample) float64 { return float64(s.lost) }},
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 func perOp(figure func(*sample) float64) func(*sample) float64 {
 	return func(s *sample) float64 { return figure(s) / float64(s.ops) }
+}
+
+// columns are the figures that say something: most cells have no errors.
+func (o outcome) columns() []figure {
+	return slices.DeleteFunc(slices.Clone(figures), func(f figure) bool {
+		return (f.title == "errors" || f.title == "lost") && !slices.ContainsFunc(o.results, func(r result) bool {
+			return slices.ContainsFunc(r.samples, func(s *sample) bool { return f.of(s) != 0 })
+		})
+	})
 }
 
 // reportTables prints a table for every cell: medians over the rounds, and the
@@ -88,14 +100,15 @@ func reportTables(w io.Writer, outcomes []outcome) {
 		fmt.Fprintf(w, "\n%s\n", o.cell)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprint(t, "\tratio\tmin\tmax\t")
-		for _, f := range figures {
+		columns := o.columns()
+		for _, f := range columns {
 			fmt.Fprint(t, f.title, "\t")
 		}
 		fmt.Fprintln(t)
 		for _, r := range o.results {
 			ratios := o.ratios(r, (*sample).capacity)
 			fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t", r.contender, median(ratios), slices.Min(ratios), slices.Max(ratios))
-			for _, f := range figures {
+			for _, f := range columns {
 				fmt.Fprintf(t, f.format+"\t", r.medianOf(f.of))
 			}
 			fmt.Fprintln(t)
@@ -107,7 +120,7 @@ func reportTables(w io.Writer, outcomes []outcome) {
 // reportSummary prints one contender's median ratios, workloads down,
 // goroutines across.
 func reportSummary(w io.Writer, p plan, outcomes []outcome, name string) {
-	fmt.Fprintf(w, "\n%s: capacity as a multiple of %s, median of %d rounds\n", name, baseline, p.rounds)
+	fmt.Fprintf(w, "\n%s: capacity as a multiple of %s, median of %d rounds\n", name, p.baseline, p.rounds)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "\t")
 	for _, g := range p.goroutines {

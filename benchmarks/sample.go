@@ -19,6 +19,7 @@ import (
 // sample is what one contender did in one round of one cell.
 type sample struct {
 	ops, errors          int64
+	lost                 int64 // updates that were acknowledged and are gone
 	firstErr             error
 	wall                 time.Duration
 	clientCPU, serverCPU time.Duration
@@ -39,42 +40,48 @@ func (s *sample) throughput() float64 { return float64(s.ops) / s.wall.Seconds()
 // the clock costs as much as a tenth of the fastest operation.
 const latencyEvery = 8
 
-// measure runs every step in a goroutine of its own for d.
+// measure runs steps and says what that cost this process and the servers.
 func measure(steps []step, d time.Duration, servers []*control) (*sample, error) {
-	var stop atomic.Bool
-	var running sync.WaitGroup
-	parts := make([]sample, len(steps))
-	begin := make(chan struct{})
-	for i, s := range steps {
-		// Ends when stop is set, at the end of the step under way.
-		running.Go(func() {
-			<-begin
-			parts[i].run(s, &stop)
-		})
-	}
 	runtime.GC()
 	before, err := readMeters(servers)
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	close(begin)
-	time.Sleep(d)
-	stop.Store(true)
-	running.Wait()
-	total := &sample{wall: time.Since(start)}
+	s := runSteps(steps, d)
 	after, err := readMeters(servers)
 	if err != nil {
 		return nil, err
 	}
+	s.spent(before, after)
+	return s, nil
+}
+
+// runSteps runs every step in a goroutine of its own, over and over for d.
+func runSteps(steps []step, d time.Duration) *sample {
+	var stop atomic.Bool
+	var running sync.WaitGroup
+	parts := make([]sample, len(steps))
+	start := time.Now()
+	for i, s := range steps {
+		// Ends when stop is set, at the end of the step under way.
+		running.Go(func() { parts[i].run(s, &stop) })
+	}
+	time.Sleep(d)
+	stop.Store(true)
+	running.Wait()
+	total := &sample{wall: time.Since(start)}
 	for i := range parts {
 		total.add(&parts[i])
 	}
-	total.clientCPU = after.clientCPU - before.clientCPU
-	total.serverCPU = after.serverCPU - before.serverCPU
-	total.allocs = after.allocs - before.allocs
-	total.calls = after.calls - before.calls
-	return total, nil
+	return total
+}
+
+// spent fills in what lies between two readings.
+func (s *sample) spent(before, after meters) {
+	s.clientCPU = after.clientCPU - before.clientCPU
+	s.serverCPU = after.serverCPU - before.serverCPU
+	s.allocs = after.allocs - before.allocs
+	s.calls = after.calls - before.calls
 }
 
 // run does the work of one goroutine.

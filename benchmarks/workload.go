@@ -24,49 +24,54 @@ type workload struct {
 	name  string // for -workloads
 	title string // for people
 	kind  kind
-	size  int // of the values, in bytes
-	batch int // getMulti: keys in one operation
+	size  int   // of the values, in bytes
+	batch int   // getMulti: keys in one operation
+	at    []int // only at these concurrencies; nil means any
 }
 
-// workloads are all there are, in the order of reports.
-var workloads = []workload{
-	{"get100", "Get 100 B", get, 100, 0},
-	{"get1k", "Get 1 KiB", get, 1 << 10, 0},
-	{"get10k", "Get 10 KiB", get, 10 << 10, 0},
-	{"get100k", "Get 100 KiB", get, 100 << 10, 0},
-	{"into100", "GetInto 100 B", getInto, 100, 0},
-	{"into100k", "GetInto 100 KiB", getInto, 100 << 10, 0},
-	{"miss", "Get miss", getMiss, 0, 0},
-	{"set100", "Set 100 B", set, 100, 0},
-	{"set10k", "Set 10 KiB", set, 10 << 10, 0},
-	{"multi10", "GetMulti 10", getMulti, 100, 10},
-	{"multi100", "GetMulti 100", getMulti, 100, 100},
-	{"mix1k", "9:1 mix 1 KiB", mix, 1 << 10, 0},
+// clientWorkloads are all there are, in the order of reports.
+var clientWorkloads = []workload{
+	{name: "get100", title: "Get 100 B", kind: get, size: 100},
+	{name: "get1k", title: "Get 1 KiB", kind: get, size: 1 << 10},
+	{name: "get10k", title: "Get 10 KiB", kind: get, size: 10 << 10},
+	{name: "get100k", title: "Get 100 KiB", kind: get, size: 100 << 10},
+	{name: "into100", title: "GetInto 100 B", kind: getInto, size: 100},
+	{name: "into100k", title: "GetInto 100 KiB", kind: getInto, size: 100 << 10},
+	{name: "miss", title: "Get miss", kind: getMiss},
+	{name: "set100", title: "Set 100 B", kind: set, size: 100},
+	{name: "set10k", title: "Set 10 KiB", kind: set, size: 10 << 10},
+	{name: "multi10", title: "GetMulti 10", kind: getMulti, size: 100, batch: 10},
+	{name: "multi100", title: "GetMulti 100", kind: getMulti, size: 100, batch: 100},
+	{name: "mix1k", title: "9:1 mix 1 KiB", kind: mix, size: 1 << 10},
 }
 
 // selectWorkloads returns the workloads that a comma-separated list names.
 func selectWorkloads(list string) ([]workload, error) {
 	if list == "all" {
-		return workloads, nil
+		return clientWorkloads, nil
 	}
+	all := slices.Concat(clientWorkloads, sessionWorkloads)
 	var chosen []workload
 	for name := range strings.SplitSeq(list, ",") {
-		i := slices.IndexFunc(workloads, func(w workload) bool { return w.name == name })
+		i := slices.IndexFunc(all, func(w workload) bool { return w.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("no workload %q; there are: all, %s", name, strings.Join(workloadNames(), ", "))
+			return nil, fmt.Errorf("no workload %q; there are: %s", name, strings.Join(workloadNames(), ", "))
 		}
-		chosen = append(chosen, workloads[i])
+		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
 }
 
 func workloadNames() []string {
-	names := make([]string, len(workloads))
-	for i, w := range workloads {
-		names[i] = w.name
+	var names []string
+	for _, w := range slices.Concat(clientWorkloads, sessionWorkloads) {
+		names = append(names, w.name)
 	}
 	return names
 }
+
+// ofSessions tells whether w is one for session managers.
+func (w workload) ofSessions() bool { return w.at != nil }
 
 // keys returns the keys that the workload works on. Their number keeps the
 // whole under 10 MB, so that nothing is evicted.
