@@ -173,4 +173,3 @@ func gorilla(c cell) (app, error) {
 	})
 	return app{handler, func() { client.Close() }}, nil
 }
-
