@@ -302,9 +302,9 @@ func TestWriterHijackNotSupported(t *testing.T) {
 	if _, _, err := p.Hijack(); !errors.Is(err, http.ErrNotSupported) {
 		t.Fatalf("Hijack = %v, want ErrNotSupported", err)
 	}
-	http.Error(p, "no upgrade here", 501)
+	http.Error(p, "no upgrade here", http.StatusNotImplemented)
 	p.finish()
-	if p.rec.Code != 501 || p.commits != 1 {
+	if p.rec.Code != http.StatusNotImplemented || p.commits != 1 {
 		t.Errorf("status %d after %d commits, want 501 after 1", p.rec.Code, p.commits)
 	}
 }

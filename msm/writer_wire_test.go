@@ -250,7 +250,7 @@ var wireCases = []struct {
 			http.ServeContent(w, r, "a.txt", time.Unix(1, 0), strings.NewReader("0123456789"))
 		}},
 	{"Error", "http.Error", "", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "bad", 400) }},
-	{"Redirect", "http.Redirect", "", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/to", 303) }},
+	{"Redirect", "http.Redirect", "", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/to", http.StatusSeeOther) }},
 	{"no Date", "a nil value suppresses a header", "", func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Date"] = nil
 		io.WriteString(w, "hello")
