@@ -47,13 +47,11 @@ func cutTail(buf []byte) (n int, err error) {
 func number(b []byte) (v uint64, rest []byte, ok bool) {
 	i := 0
 	for ; i < len(b) && b[i]-'0' <= 9; i++ {
-		if v > math.MaxUint64/10 {
-			return 0, b, false
-		}
 		d := uint64(b[i] - '0')
-		if v = v*10 + d; v < d {
+		if v > math.MaxUint64/10 || v*10 > math.MaxUint64-d {
 			return 0, b, false
 		}
+		v = v*10 + d
 	}
 	return v, b[i:], i > 0
 }
