@@ -92,6 +92,25 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
+// The guard speaks up for what it watches, and for nothing else.
+func TestGuard(t *testing.T) {
+	at := func(goroutines int, capacity int64) []outcome {
+		fast := &sample{ops: capacity, clientCPU: time.Second}
+		slow := &sample{ops: 100, clientCPU: time.Second}
+		return []outcome{{cell: cell{workload: workload{goal: 3}, goroutines: goroutines}, baseline: clientBaseline,
+			results: []result{{clientSubject, []*sample{fast}}, {clientBaseline, []*sample{slow}}}}}
+	}
+	if err := guard(at(64, 210), clientSubject); err != nil {
+		t.Errorf("2.1 times, goal 3: %v", err)
+	}
+	if err := guard(at(64, 190), clientSubject); err == nil {
+		t.Error("1.9 times, goal 3: no error")
+	}
+	if err := guard(at(8, 10), clientSubject); err != nil {
+		t.Errorf("a concurrency that is not watched: %v", err)
+	}
+}
+
 // A whole run, as short as it can be: the report names everybody, and the
 // files are there.
 func TestRun(t *testing.T) {

@@ -43,6 +43,7 @@ type options struct {
 	peers, workloads, goroutines string
 	unix                         bool
 	benchstat, chart             string
+	guard                        bool
 	plan                         plan
 	subject                      string // the summary is about it
 }
@@ -63,6 +64,7 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 	fs.IntVar(&o.plan.blasterConns, "blaster-conns", memcache.DefaultConns, "connections of the contender «blaster»")
 	fs.StringVar(&o.benchstat, "benchstat", "", "a `folder` to write a file for benchstat into, for each contender")
 	fs.StringVar(&o.chart, "chart", "", "an SVG `file` to write a chart into")
+	fs.BoolVar(&o.guard, "guard", false, fmt.Sprintf("fail if a workload at %d goroutines falls below two thirds of its goal", guardedAt))
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -135,7 +137,12 @@ func run(args []string, out io.Writer) error {
 		}
 	}
 	if o.chart != "" {
-		return writeChart(o.chart, o.plan, outcomes, caption)
+		if err := writeChart(o.chart, o.plan, outcomes, caption); err != nil {
+			return err
+		}
+	}
+	if o.guard {
+		return guard(outcomes, o.subject)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -144,6 +145,25 @@ func ratioText(outcomes []outcome, name, workload string, goroutines int) string
 		}
 	}
 	return "–"
+}
+
+// guardedAt is the concurrency that workload.goal speaks of.
+const guardedAt = 64
+
+// guard returns an error that names every workload whose median ratio is below
+// two thirds of its goal: what noise does not do, a regression does.
+func guard(outcomes []outcome, subject string) error {
+	var errs []error
+	for _, o := range outcomes {
+		r, goal := o.result(subject), o.cell.goal
+		if r == nil || goal == 0 || o.cell.goroutines != guardedAt {
+			continue
+		}
+		if got := median(o.ratios(*r, (*sample).capacity)); got < goal*2/3 {
+			errs = append(errs, fmt.Errorf("%s: %.2f times %s, less than two thirds of %.1f", o.cell, got, o.baseline, goal))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // writeBenchstat writes a file for every contender in the format of `go test
