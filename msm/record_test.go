@@ -110,9 +110,9 @@ func randomRecord(rnd *rand.Rand) *record {
 		r.dead = tombstone(1 + rnd.IntN(255))
 		return r
 	}
-	for i := range rnd.IntN(20) {
+	for i := range rnd.IntN(8) {
 		name := fmt.Sprintf("%03d%s", i, strings.Repeat("n", rnd.IntN(maxAttrNameLen-3)))
-		data := make([]byte, rnd.IntN(300))
+		data := make([]byte, rnd.IntN(30))
 		for j := range data {
 			data[j] = byte(rnd.Uint32())
 		}
