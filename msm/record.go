@@ -62,6 +62,8 @@ type record struct {
 	maxInactive time.Duration     // negative: never expires
 	maxLife     time.Duration     // from created on; 0: no bound
 	nonces      [maxNonces]uint64 // of the last commits, newest first; 0: none
+	node        string            // the session's node at the last store; "": it has no name
+	alone       bool              // no other node had a copy at the last store
 	dead        tombstone
 	attrs       []attr // sorted by name, no name twice; of a dead session none is stored
 	unknown     []byte // whole frames of later releases, kept as they are
@@ -88,7 +90,7 @@ func checkAttrName(name string) error {
 const (
 	frameHead   = 1 // base, created, accessed, maxInactive, maxLife: varints of milliseconds
 	frameNonces = 2 // 8 bytes each, big endian
-	frameEnd    = 3 // tombstone
+	frameEnd    = 3 // tombstone; alone as 0 or 1, and node, unless both are zero
 	frameAttr   = 4 // codec, length of the name, name, data: once for each attribute
 )
 
@@ -98,8 +100,8 @@ func (r *record) appendTo(dst []byte) []byte {
 	dst = append(dst, formatMark, formatPlain)
 	dst = r.appendHead(dst)
 	dst = r.appendNonces(dst)
+	dst = r.appendEnd(dst)
 	if r.dead != alive {
-		dst = append(dst, frameEnd, 1, byte(r.dead))
 		return append(dst, r.unknown...)
 	}
 	for _, a := range r.attrs {
@@ -114,7 +116,7 @@ func (r *record) appendTo(dst []byte) []byte {
 
 // sizeBound is at least the length of what appendTo appends.
 func (r *record) sizeBound() int {
-	size := 2 + 2 + baseLen + 4*binary.MaxVarintLen64 + 2 + 8*maxNonces + 3 + len(r.unknown)
+	size := 2 + 2 + baseLen + 4*binary.MaxVarintLen64 + 2 + 8*maxNonces + 3 + maxNodeLen + 1 + len(r.unknown)
 	for _, a := range r.attrs {
 		size += 1 + binary.MaxVarintLen64 + 2 + len(a.name) + len(a.data)
 	}
@@ -145,6 +147,19 @@ func (r *record) appendNonces(dst []byte) []byte {
 		dst = binary.BigEndian.AppendUint64(dst, nonce)
 	}
 	return dst
+}
+
+func (r *record) appendEnd(dst []byte) []byte {
+	switch {
+	case r.node != "" || r.alone:
+		dst = append(dst, frameEnd, byte(2+len(r.node)), byte(r.dead), 0) // at most 34
+		if r.alone {
+			dst[len(dst)-1] = 1
+		}
+	case r.dead != alive:
+		dst = append(dst, frameEnd, 1, byte(r.dead))
+	}
+	return append(dst, r.node...)
 }
 
 // maxMillis is the end of the year 9999, as far as times can be shown.
@@ -258,10 +273,7 @@ func (r *record) parseFrame(kind byte, payload []byte) error {
 	case frameNonces:
 		ok = r.parseNonces(payload)
 	case frameEnd:
-		ok = len(payload) == 1 && payload[0] != byte(alive)
-		if ok {
-			r.dead = tombstone(payload[0])
-		}
+		ok = r.parseEnd(payload)
 	case frameAttr:
 		ok = r.dead == alive && r.parseAttr(payload)
 	}
@@ -322,6 +334,18 @@ func (r *record) parseNonces(p []byte) bool {
 		r.nonces[i] = binary.BigEndian.Uint64(p[8*i:])
 	}
 	return r.nonces[n-1] != 0
+}
+
+func (r *record) parseEnd(p []byte) bool {
+	if len(p) == 0 {
+		return false
+	}
+	r.dead = tombstone(p[0])
+	if len(p) == 1 {
+		return r.dead != alive
+	}
+	r.node, r.alone = string(p[2:]), p[1] == 1
+	return p[1] <= 1 && (validNodeID(r.node) || r.node == "" && r.alone)
 }
 
 func (r *record) parseAttr(p []byte) bool {
