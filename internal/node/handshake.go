@@ -28,21 +28,25 @@ type textCodec struct {
 	classic proto.Classic
 }
 
-func (t textCodec) of(req *proto.Request) proto.Codec {
+func (t textCodec) Check(req *proto.Request) error {
 	if req.Op == proto.OpGetMulti {
-		return t.classic
+		return t.classic.Check(req)
 	}
-	return t.Meta
+	return t.Meta.Check(req)
 }
 
-func (t textCodec) Check(req *proto.Request) error { return t.of(req).Check(req) }
-
 func (t textCodec) AppendRequest(dst []byte, req *proto.Request) []byte {
-	return t.of(req).AppendRequest(dst, req)
+	if req.Op == proto.OpGetMulti {
+		return t.classic.AppendRequest(dst, req)
+	}
+	return t.Meta.AppendRequest(dst, req)
 }
 
 func (t textCodec) Parse(buf []byte, req *proto.Request, rep *proto.Reply) (int, proto.Step, error) {
-	return t.of(req).Parse(buf, req, rep)
+	if req.Op == proto.OpGetMulti {
+		return t.classic.Parse(buf, req, rep)
+	}
+	return t.Meta.Parse(buf, req, rep)
 }
 
 // codec returns the codec of the protocol, for Text that with the most abilities.
