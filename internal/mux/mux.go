@@ -33,6 +33,10 @@ const (
 	// wait as for MaxInFlight.
 	maxPending = 256 << 10
 
+	// loneFlushes is how many writes in a row must have found one call in
+	// flight for the next caller to believe that it is alone.
+	loneFlushes = 8
+
 	// copyMax is the largest value that is copied among the pending bytes. A
 	// larger one goes out from its owner's memory, written by its owner.
 	copyMax = 16 << 10
@@ -135,6 +139,7 @@ type Conn struct {
 
 	queue fifo          // pushed and popped under mu; the reader looks at taken entries without
 	taken atomic.Uint64 // the first queue position whose bytes no writer has taken
+	alone atomic.Int32  // how many writes in a row found one call in flight
 	heard atomic.Int64  // when bytes came last, in nanoseconds since born
 	born  time.Time
 

@@ -75,9 +75,12 @@ func (c *Conn) startLarge(ctx context.Context, call *Call) error {
 // flush writes the pending bytes, its own and those of all that have joined
 // meanwhile. The caller has set flushing.
 func (c *Conn) flush(ctx context.Context, call *Call, idle time.Duration) {
-	// Callers that are ready to run join first: that is what makes one write
-	// carry many requests.
-	runtime.Gosched()
+	if c.alone.Load() < loneFlushes {
+		// Callers that are ready to run join first: that is what makes one
+		// write carry many requests. Where nobody is, it costs the scheduler's
+		// search for somebody, a third of the whole operation.
+		runtime.Gosched()
+	}
 	if err := c.takeTurn(ctx); err != nil {
 		c.mu.Lock()
 		c.flushing = false // whoever waits next writes them
@@ -140,7 +143,11 @@ func (c *Conn) take(call *Call, extra int) (buf []byte, blocking bool) {
 	buf, c.pending, c.spare = c.pending, c.spare[:0], nil
 	c.owed += len(buf) + extra
 	c.writer = call
-	c.taken.Store(c.queue.end())
+	if c.taken.Store(c.queue.end()); c.queue.len() > 1 {
+		c.alone.Store(0)
+	} else {
+		c.alone.Add(1)
+	}
 	c.signalRoom()
 	return buf, c.owed > quietBytes || c.stuck
 }
