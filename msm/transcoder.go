@@ -1,35 +1,78 @@
 package msm
 
-// Transcoder turns one attribute's value into bytes and back. Implementations
-// must be safe for concurrent use, and Decode must refuse what Encode cannot
-// have written.
+import "fmt"
+
+// Transcoder turns the value of one attribute into bytes and back.
+// Implementations must be safe for concurrent use. What the built-in ones have
+// written stays readable when Config.Transcoder changes to another built-in
+// one; of a Transcoder of your own, only what it wrote itself.
 type Transcoder interface {
-	// Encode returns bytes that the caller owns.
+	// Encode returns v as bytes, which become the caller's. What v refers to
+	// may change as soon as Encode has returned.
 	Encode(v any) ([]byte, error)
-	// Decode stores into the value that into points to. It does not keep data.
+
+	// Decode stores the value in what into points to, which should be new:
+	// after an error its content is undefined. It keeps no part of data, and
+	// refuses what Encode cannot have written: whoever can write to memcached
+	// chooses the bytes, unless Config.ValueKeys is set. The type comes from
+	// into, never from data.
 	Decode(data []byte, into any) error
 }
 
-// JSON is the default transcoder: encoding/json, strict when it reads.
-var JSON Transcoder = jsonTranscoder{}
+// What decoding may cost, whoever wrote the bytes: sessions.md, 3.5.
+const (
+	maxDecodedSize  = 4 << 20 // bytes of one attribute, decompressed
+	maxDecodedDepth = 64      // of nested objects, arrays or elements
+)
 
-type jsonTranscoder struct{}
+// Codec marks, as they are stored beside every attribute. They never change
+// their meaning.
+const (
+	codecCustom     = 0 // Config.Transcoder was none of ours
+	codecJSON       = 1
+	codecGob        = 2
+	codecXML        = 3
+	codecCompact    = 4
+	codecCompressed = 0x80 // added to the mark of the transcoder inside Compressed
+)
 
-func (jsonTranscoder) Encode(v any) ([]byte, error)       { return nil, nil }
-func (jsonTranscoder) Decode(data []byte, into any) error { return nil }
-
-// codecs encodes with the configured transcoder and decodes what any built-in
-// one, or the configured one, has written.
+// codecs encodes with the configured transcoder, and decodes what it or any
+// built-in one has written. It is immutable and safe for concurrent use.
 type codecs struct {
 	configured Transcoder
-	id         byte
+	mark       byte
 }
 
 // newCodecs returns the codecs of a manager; nil means JSON.
-func newCodecs(configured Transcoder) codecs { return codecs{configured: configured} }
+func newCodecs(configured Transcoder) codecs {
+	if configured == nil {
+		configured = JSON
+	}
+	return codecs{configured: configured, mark: markOf(configured)}
+}
 
-// encode returns the value's bytes and the mark that decode needs.
-func (c codecs) encode(v any) (codec byte, data []byte, err error) { return 0, nil, nil }
+func markOf(t Transcoder) byte {
+	switch t.(type) {
+	case jsonTranscoder:
+		return codecJSON
+	}
+	return codecCustom
+}
+
+// encode returns the value's bytes, and the mark that decode needs.
+func (c codecs) encode(v any) (codec byte, data []byte, err error) {
+	data, err = c.configured.Encode(v)
+	return c.mark, data, err
+}
 
 // decode reads what the transcoder marked codec has written.
-func (c codecs) decode(codec byte, data []byte, into any) error { return nil }
+func (c codecs) decode(codec byte, data []byte, into any) error {
+	if codec == c.mark {
+		return c.configured.Decode(data, into)
+	}
+	switch codec {
+	case codecJSON:
+		return JSON.Decode(data, into)
+	}
+	return fmt.Errorf("msm: the attribute was encoded by transcoder %d, which is not configured here", codec)
+}
