@@ -90,8 +90,9 @@ func checkAttrName(name string) error {
 const (
 	frameHead   = 1 // base, created, accessed, maxInactive, maxLife: varints of milliseconds
 	frameNonces = 2 // 8 bytes each, big endian
-	frameEnd    = 3 // tombstone; alone as 0 or 1, and node, unless both are zero
-	frameAttr   = 4 // codec, length of the name, name, data: once for each attribute
+	framePlace  = 3 // alone as 0 or 1, node
+	frameEnd    = 4 // tombstone
+	frameAttr   = 5 // codec, length of the name, name, data: once for each attribute
 )
 
 // appendTo appends the stored form of r to dst.
@@ -100,8 +101,9 @@ func (r *record) appendTo(dst []byte) []byte {
 	dst = append(dst, formatMark, formatPlain)
 	dst = r.appendHead(dst)
 	dst = r.appendNonces(dst)
-	dst = r.appendEnd(dst)
+	dst = r.appendPlace(dst)
 	if r.dead != alive {
+		dst = append(dst, frameEnd, 1, byte(r.dead))
 		return append(dst, r.unknown...)
 	}
 	for _, a := range r.attrs {
@@ -116,7 +118,7 @@ func (r *record) appendTo(dst []byte) []byte {
 
 // sizeBound is at least the length of what appendTo appends.
 func (r *record) sizeBound() int {
-	size := 2 + 2 + baseLen + 4*binary.MaxVarintLen64 + 2 + 8*maxNonces + 3 + maxNodeLen + 1 + len(r.unknown)
+	size := 2 + 2 + baseLen + 4*binary.MaxVarintLen64 + 2 + 8*maxNonces + 3 + maxNodeLen + 3 + len(r.unknown)
 	for _, a := range r.attrs {
 		size += 1 + binary.MaxVarintLen64 + 2 + len(a.name) + len(a.data)
 	}
@@ -149,16 +151,15 @@ func (r *record) appendNonces(dst []byte) []byte {
 	return dst
 }
 
-func (r *record) appendEnd(dst []byte) []byte {
-	switch {
-	case r.node != "" || r.alone:
-		dst = append(dst, frameEnd, byte(2+len(r.node)), byte(r.dead), 0) // at most 34
-		if r.alone {
-			dst[len(dst)-1] = 1
-		}
-	case r.dead != alive:
-		dst = append(dst, frameEnd, 1, byte(r.dead))
+func (r *record) appendPlace(dst []byte) []byte {
+	if r.node == "" && !r.alone {
+		return dst
 	}
+	alone := byte(0)
+	if r.alone {
+		alone = 1
+	}
+	dst = append(dst, framePlace, byte(1+len(r.node)), alone) // at most 33
 	return append(dst, r.node...)
 }
 
@@ -272,8 +273,13 @@ func (r *record) parseFrame(kind byte, payload []byte) error {
 		ok = r.parseHead(payload)
 	case frameNonces:
 		ok = r.parseNonces(payload)
+	case framePlace:
+		ok = r.parsePlace(payload)
 	case frameEnd:
-		ok = r.parseEnd(payload)
+		ok = len(payload) == 1 && payload[0] != byte(alive)
+		if ok {
+			r.dead = tombstone(payload[0])
+		}
 	case frameAttr:
 		ok = r.dead == alive && r.parseAttr(payload)
 	}
@@ -336,16 +342,12 @@ func (r *record) parseNonces(p []byte) bool {
 	return r.nonces[n-1] != 0
 }
 
-func (r *record) parseEnd(p []byte) bool {
-	if len(p) == 0 {
+func (r *record) parsePlace(p []byte) bool {
+	if len(p) == 0 || p[0] > 1 {
 		return false
 	}
-	r.dead = tombstone(p[0])
-	if len(p) == 1 {
-		return r.dead != alive
-	}
-	r.node, r.alone = string(p[2:]), p[1] == 1
-	return p[1] <= 1 && (validNodeID(r.node) || r.node == "" && r.alone)
+	r.alone, r.node = p[0] == 1, string(p[1:])
+	return validNodeID(r.node) || r.node == "" && r.alone
 }
 
 func (r *record) parseAttr(p []byte) bool {
