@@ -32,6 +32,7 @@ func TestMetaGet(t *testing.T) {
 		{"over the limit", "nothing of it is asked for", get, "", "VA 101 f5 c20 t60 O7\r\n", failed, 0},
 		{"4 GB announced", "nothing of it is asked for", get, "", "VA 4294967296 f5 c20 t60 O7\r\n", failed, 0},
 		{"length over 64 bits", "does not wrap around", get, "", "VA 18446744073709551619 f5 c20 t60 O7\r\n", failed, 0},
+		{"length with a tail", "no number", get, "", "VA 3x O7\r\nabc\r\n", failed, 0},
 		{"no length", "no reply", get, "", "VA f5 c20 t60 O7\r\n", failed, 0},
 		{"flags over 32 bits", "not what was stored", get, "", "VA 3 f4294967296 c20 t60 O7\r\n", failed, 0},
 		{"TTL over 63 bits", "no number of seconds", get, "", "VA 3 f5 c20 t9223372036854775808 O7\r\n", failed, 0},
