@@ -48,3 +48,27 @@ func (c *conn) authenticate(words [][]byte) error {
 	}
 	return nil
 }
+
+// sasl answers the SASL commands. PLAIN is the only mechanism (RFC 4616):
+// authorization id, NUL, user name, NUL, password.
+func (c *conn) sasl(f *frame) {
+	switch {
+	case c.srv.cfg.Username == "":
+		c.refuse(f, statusUnknown)
+	case f.op == opSASLList:
+		c.reply(f, statusOK, 0, nil, "", []byte("PLAIN"))
+	case f.key != "PLAIN":
+		c.authenticated = false
+		c.refuse(f, statusAuth)
+	case f.op == opSASLAuth && len(f.value) == 0:
+		c.reply(f, statusAuthContinue, 0, nil, "", nil) // the response comes with a step
+	default:
+		token := bytes.Split(f.value, []byte{0})
+		c.authenticated = len(token) == 3 && c.srv.checkPassword(string(token[1]), string(token[2]))
+		if !c.authenticated {
+			c.refuse(f, statusAuth)
+			return
+		}
+		c.reply(f, statusOK, 0, nil, "", []byte("Authenticated"))
+	}
+}

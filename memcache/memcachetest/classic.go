@@ -17,7 +17,7 @@ func (c *conn) store(name string, args [][]byte) error {
 		cmd                    = storing{mode: storeMode(name), key: string(args[0])}
 		silent                 = noReply(args[fixed:])
 		okFlags, okTime, okLen bool
-		n                      int32
+		n                      int64
 		okCAS                  = true
 	)
 	cmd.flags, okFlags = parseFlags(args[1])
@@ -50,8 +50,8 @@ func (c *conn) store(name string, args [][]byte) error {
 }
 
 // refuseStore reads over a value that is too large.
-func (c *conn) refuseStore(name string, cmd *storing, n int32, silent bool) error {
-	if err := c.skip(int64(n) + 2); err != nil {
+func (c *conn) refuseStore(name string, cmd *storing, n int64, silent bool) error {
+	if err := c.skip(n + 2); err != nil {
 		return err
 	}
 	return c.run(name, func(c *conn, _ [][]byte) {
@@ -230,7 +230,7 @@ func (c *conn) flushAll(args [][]byte) {
 		c.say("ERROR")
 		return
 	}
-	var delay int32
+	var delay int64
 	if len(rest) > 0 {
 		var ok bool
 		if delay, ok = parseInt(rest[0]); !ok {

@@ -13,9 +13,9 @@ type counting struct {
 	cas       uint64 // 0: unconditional
 	create    bool   // an absent item is created with initial and exptime
 	initial   uint64
-	exptime   int32
+	exptime   int64
 	touch     bool // newTTL becomes the expiry
-	newTTL    int32
+	newTTL    int64
 	binaryKey bool // the key came in base64
 }
 

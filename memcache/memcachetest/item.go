@@ -52,7 +52,7 @@ func (it *item) ttl(now time.Time) int64 {
 const maxRelative = 60 * 60 * 24 * 30
 
 // expiry turns an exptime of the wire into the time when the item ends.
-func expiry(exptime int32, now time.Time) time.Time {
+func expiry(exptime int64, now time.Time) time.Time {
 	switch {
 	case exptime == 0:
 		return time.Time{}
@@ -61,5 +61,5 @@ func expiry(exptime int32, now time.Time) time.Time {
 	case exptime <= maxRelative:
 		return now.Add(time.Duration(exptime) * time.Second)
 	}
-	return time.Unix(int64(exptime), 0)
+	return time.Unix(exptime, 0)
 }

@@ -25,9 +25,9 @@ type metaFlags struct {
 	words   [][]byte // in request order: replies keep it
 	seen    [127]bool
 	flags   uint32 // F
-	ttl     int32  // T
-	vivify  int32  // N
-	recache int32  // R
+	ttl     int64  // T
+	vivify  int64  // N
+	recache int64  // R
 	cas     uint64 // C
 	mode    byte   // M, 0 if absent
 	initial uint64 // J

@@ -59,7 +59,7 @@ func (s *store) metaTimes(it *item, f *metaFlags, now time.Time, created bool, h
 				it.expires, win = expiry(f.vivify, now), true
 			}
 		case 'R':
-			if !it.won && !created && !it.expires.IsZero() && it.ttl(now) < int64(f.recache) {
+			if !it.won && !created && !it.expires.IsZero() && it.ttl(now) < f.recache {
 				win = true
 			}
 		case 't':

@@ -14,7 +14,7 @@ func (c *conn) metaSet(args [][]byte) error {
 		return c.run("", nil, nil)
 	}
 	var (
-		n  int32
+		n  int64
 		ok bool
 	)
 	if len(args) > 1 && len(args[0]) <= maxKey {
@@ -25,14 +25,10 @@ func (c *conn) metaSet(args [][]byte) error {
 	}
 	cmd, f, refusal := parseMetaSet(args)
 	if refusal == "" && itemSize(len(cmd.key), int(n), cmd.flags) > c.srv.cfg.MaxItemSize {
-		c.srv.store.refuse(modeSet, cmd.key) // whatever the mode, unlike the classic commands
 		refusal = tooBig
 	}
 	if refusal != "" {
-		if err := c.skip(int64(n) + 2); err != nil {
-			return err
-		}
-		return c.refuseMeta(refusal)
+		return c.skipMetaSet(n, cmd.key, refusal)
 	}
 	value, ok, err := c.readValue(int(n))
 	if err != nil {
@@ -45,6 +41,19 @@ func (c *conn) metaSet(args [][]byte) error {
 		}
 		cmd.value = value
 		c.metaStored(&cmd, &f)
+	}, nil)
+}
+
+// skipMetaSet reads over the value of a refused ms.
+func (c *conn) skipMetaSet(n int64, key, refusal string) error {
+	if err := c.skip(n + 2); err != nil {
+		return err
+	}
+	return c.run("ms", func(c *conn, _ [][]byte) {
+		if refusal == tooBig {
+			c.srv.store.refuse(modeSet, key) // whatever the mode, unlike the classic commands
+		}
+		c.say(refusal)
 	}, nil)
 }
 

@@ -28,7 +28,7 @@ func parseUint(b []byte) (uint64, bool) {
 
 // parseInt is parseUint for a number that may be negative; like memcached on
 // 64-bit machines, it keeps the low 32 bits.
-func parseInt(b []byte) (int32, bool) {
+func parseInt(b []byte) (int64, bool) {
 	negative := len(b) > 0 && b[0] == '-'
 	if negative {
 		b = b[1:]
@@ -38,9 +38,9 @@ func parseInt(b []byte) (int32, bool) {
 		return 0, false
 	}
 	if negative {
-		return int32(-int64(n)), true
+		return int64(int32(-int64(n))), true
 	}
-	return int32(int64(n)), true
+	return int64(int32(n)), true
 }
 
 // parseFlags reads client flags; like memcached, it keeps the low 32 bits.

@@ -15,16 +15,17 @@ func (c *conn) textStats(args [][]byte) {
 	if len(args) > 0 {
 		section = string(args[0])
 	}
-	stats, ok := c.srv.statistics(section)
-	switch {
-	case section == "reset":
+	switch section {
+	case "reset":
 		c.srv.store.resetCounters()
 		c.say("RESET")
 		return
-	case section == "detail":
-		c.say("CLIENT_ERROR usage: stats detail on|off|dump")
+	case "detail":
+		c.statsDetail(args[1:])
 		return
-	case !ok:
+	}
+	stats, ok := c.srv.statistics(section)
+	if !ok {
 		c.say("ERROR")
 		return
 	}
@@ -32,6 +33,22 @@ func (c *conn) textStats(args [][]byte) {
 		c.say("STAT " + s[0] + " " + s[1])
 	}
 	c.say("END")
+}
+
+// statsDetail answers for counters by key prefix, which are not kept.
+func (c *conn) statsDetail(args [][]byte) {
+	what := ""
+	if len(args) > 0 {
+		what = string(args[0])
+	}
+	switch what {
+	case "on", "off":
+		c.say("OK")
+	case "dump":
+		c.say("END")
+	default:
+		c.say("CLIENT_ERROR usage: stats detail on|off|dump")
+	}
 }
 
 // statistics returns names and values of a section, in memcached's order.
@@ -84,7 +101,6 @@ func (s *Server) generalStats() [][2]string {
 		{"cmd_meta", n.cmdMeta},
 		{"get_hits", n.getHits},
 		{"get_misses", n.getMisses},
-		{"get_expired", n.getExpired},
 		{"delete_misses", n.deleteMisses},
 		{"delete_hits", n.deleteHits},
 		{"incr_misses", n.incrMisses},

@@ -1,6 +1,7 @@
 package memcachetest
 
 import (
+	"iter"
 	"sync"
 	"time"
 )
@@ -32,7 +33,7 @@ const (
 // counters are what `stats` tells of a store.
 type counters struct {
 	cmdGet, cmdSet, cmdFlush, cmdTouch, cmdMeta int64
-	getHits, getMisses, getExpired              int64
+	getHits, getMisses                          int64
 	deleteHits, deleteMisses                    int64
 	incrHits, incrMisses, decrHits, decrMisses  int64
 	casHits, casMisses, casBadval               int64
@@ -69,7 +70,6 @@ func (s *store) lookup(key string, now time.Time) *item {
 	}
 	it := s.items[key]
 	if it != nil && it.expired(now) {
-		s.count.getExpired++
 		s.unlink(it)
 		return nil
 	}
@@ -121,6 +121,19 @@ func (s *store) bump(it *item, now time.Time) {
 	it.fetched, it.accessed = true, now
 }
 
+// live yields the items that have not expired, the last used first.
+func (s *store) live(now time.Time) iter.Seq[*item] {
+	return func(yield func(*item) bool) {
+		for it := s.lru.next; it != &s.lru; {
+			next := it.next // lookup unlinks what has expired
+			if s.lookup(it.key, now) != nil && !yield(it) {
+				return
+			}
+			it = next
+		}
+	}
+}
+
 // The following take the lock.
 
 // get returns a copy of the item, as it was before this access.
@@ -141,7 +154,7 @@ func (s *store) get(key string) (item, bool) {
 }
 
 // touch gives the item a new expiry and returns a copy of it.
-func (s *store) touch(key string, exptime int32) (item, bool) {
+func (s *store) touch(key string, exptime int64) (item, bool) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +170,7 @@ func (s *store) touch(key string, exptime int32) (item, bool) {
 }
 
 // getAndTouch is both.
-func (s *store) getAndTouch(key string, exptime int32) (item, bool) {
+func (s *store) getAndTouch(key string, exptime int64) (item, bool) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,7 +195,7 @@ type storing struct {
 	key        string
 	value      []byte // the store keeps it
 	flags      uint32
-	exptime    int32
+	exptime    int64
 	cas        uint64 // 0: unconditional
 	allowStale bool   // a lower cas stores the item as stale (protocol.txt, "Meta Set", flag I)
 	binaryKey  bool
@@ -203,6 +216,9 @@ func (s *store) put(c storing) (cas uint64, o outcome) {
 		return 0, o
 	}
 	if it.size() > s.maxItem {
+		if old != nil && c.mode == modeSet {
+			s.unlink(old) // as in refuse
+		}
 		return 0, tooLarge
 	}
 	s.link(it, now)
@@ -286,7 +302,7 @@ func (s *store) remove(key string, cas uint64) outcome {
 }
 
 // flush empties the store, after a delay if exptime says so.
-func (s *store) flush(exptime int32) {
+func (s *store) flush(exptime int64) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
