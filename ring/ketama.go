@@ -110,7 +110,8 @@ func javaIPv6(ip netip.Addr) string {
 
 // md5Key is the place of a key for libmemcached and spymemcached.
 func md5Key(key string) uint32 {
-	sum := md5.Sum([]byte(key))
+	var buf [256]byte // no allocation for keys that memcached takes
+	sum := md5.Sum(append(buf[:0], key...))
 	return binary.LittleEndian.Uint32(sum[:])
 }
 

@@ -59,7 +59,10 @@ func ParseNodes(s string) ([]Node, error) {
 			return nil, fmt.Errorf("ring: node %q: %w", piece, err)
 		}
 	}
-	return nodes, checkUnique(nodes, addrs)
+	if err := checkUnique(nodes, addrs); err != nil {
+		return nil, err
+	}
+	return nodes, nil
 }
 
 func parseNode(piece string) (Node, address, error) {
@@ -99,9 +102,9 @@ func checkID(id string) error {
 	return nil
 }
 
-// check completes the nodes for a Ring, and refuses those that are wrong by
+// prepare fills in default ids, and refuses nodes that are wrong by
 // themselves or beside each other.
-func check(nodes []Node) ([]address, error) {
+func prepare(nodes []Node) ([]address, error) {
 	addrs := make([]address, len(nodes))
 	for i := range nodes {
 		n := &nodes[i]
@@ -119,18 +122,18 @@ func check(nodes []Node) ([]address, error) {
 	return addrs, checkUnique(nodes, addrs)
 }
 
-// checkUnique refuses two nodes of one id or one address.
+// checkUnique refuses two nodes of one address or of one id.
 func checkUnique(nodes []Node, addrs []address) error {
-	ids := make(map[string]bool, len(nodes))
-	owner := make(map[string]string, len(nodes))
+	byAddr := make(map[string]Node, len(nodes))
+	byID := make(map[string]Node, len(nodes))
 	for i, n := range nodes {
-		if ids[n.ID] {
-			return fmt.Errorf("ring: two nodes have the id %q; give each its own", n.ID)
+		if other, ok := byAddr[addrs[i].key()]; ok {
+			return fmt.Errorf("ring: nodes %q and %q have the same address %s; remove one of them", other.ID, n.ID, n.Addr)
 		}
-		if other, ok := owner[addrs[i].key()]; ok {
-			return fmt.Errorf("ring: nodes %q and %q have the same address %s; remove one of them", other, n.ID, n.Addr)
+		if other, ok := byID[n.ID]; ok {
+			return fmt.Errorf("ring: nodes %s and %s have the same id %q; give each its own", other.Addr, n.Addr, n.ID)
 		}
-		ids[n.ID], owner[addrs[i].key()] = true, n.ID
+		byAddr[addrs[i].key()], byID[n.ID] = n, n
 	}
 	return nil
 }

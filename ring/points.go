@@ -12,10 +12,42 @@ func newPoint(place uint32, rank int) point { return point(place)<<32 | point(ra
 func (p point) place() uint32 { return uint32(p >> 32) }
 func (p point) rank() uint32  { return uint32(p) }
 
+// sortPoints sorts points that come in the order of their ranks. It is a radix
+// sort, a byte at a time: 1,000 nodes have three million points, and comparing
+// those would take most of the time of New.
+func sortPoints(points []point) {
+	from, to := points, make([]point, len(points))
+	for shift := 32; shift < 64; shift += 8 { // an even number of times: the last writes to points
+		var next [256]int // how many points have this byte, then where the next of them goes
+		for _, p := range from {
+			next[byte(p>>shift)]++
+		}
+		sum := 0
+		for b, count := range next {
+			next[b] = sum
+			sum += count
+		}
+		for _, p := range from {
+			b := byte(p >> shift)
+			to[next[b]] = p
+			next[b]++
+		}
+		from, to = to, from
+	}
+}
+
+// A line is 64 bytes, what one access to memory brings: 16 words in four groups.
+type line [4][4]uint32
+
 const (
-	lineWords = 16 // 64 bytes, what one access to memory brings
-	lineMean  = 9  // points per line: lines are well used, and 2 % of them overflow
+	linePoints = 15 // the most that a line holds, beside its last word
+	lineMean   = 9  // points per line on average: few words are unused, few lines overflow
 )
+
+func (l *line) word(i int) *uint32 { return &l[i/4%4][i%4] }
+
+// overflows reports whether the line's points go on in spill.
+func (l *line) overflows() bool { return l[3][3] == 0 }
 
 // table finds the owner of a hash: the node of the first point at or after it.
 //
@@ -29,25 +61,24 @@ const (
 // replaced by the rank. That keeps the order, because the positions of different
 // places differ by at least the number of lines, and ranks are no more than that.
 //
-// Unused words of a line are at its end, in position and in order, and have the
-// rank of the next point on the circle. If a line has 16 points or more, those
-// beyond the 16th and one such end word go to spill, with the line number as
-// their upper half.
+// Words that a line does not need have the greatest position and the rank of the
+// next point on the circle; the last word is always one of these. In a line with
+// too many points it is 0 instead, and they go on in spill, down to such an end
+// word, with the line number as their upper half.
 type table struct {
-	lines [][lineWords]uint32
+	lines []line
 	spill []uint64 // sorted
 	ranks uint32   // mask of the rank in a word
 }
 
-// newTable builds the table of the points of n nodes. There is at least one
-// point. It sorts points.
+// newTable builds the table of the points of n nodes, which are sorted. There is
+// at least one point.
 func newTable(points []point, n int) table {
-	slices.Sort(points)
 	var t table
 	for t.ranks < uint32(n-1) {
 		t.ranks = t.ranks<<1 | 1
 	}
-	t.lines = make([][lineWords]uint32, max(len(points)/lineMean, int(t.ranks)+1))
+	t.lines = make([]line, max(len(points)/lineMean, int(t.ranks)+1))
 	// From the last line to the first, because the end of a line needs the first
 	// point after it; after the last line that is the first point of all.
 	next := points[0].rank()
@@ -70,17 +101,18 @@ func newTable(points []point, n int) table {
 func (t *table) fill(l int, points []point, next uint32) {
 	line := &t.lines[l]
 	end := ^t.ranks | next
-	for i := range line {
-		line[i] = end
+	for i := range linePoints + 1 {
+		*line.word(i) = end
 	}
-	for i, p := range points[:min(len(points), lineWords)] {
-		line[i] = t.word(t.at(p.place())) | p.rank()
+	for i, p := range points[:min(len(points), linePoints)] {
+		*line.word(i) = t.word(t.at(p.place())) | p.rank()
 	}
-	if len(points) < lineWords {
+	if len(points) <= linePoints {
 		return
 	}
+	*line.word(linePoints) = 0
 	t.spill = append(t.spill, uint64(l)<<32|uint64(end))
-	for _, p := range slices.Backward(points[lineWords:]) {
+	for _, p := range slices.Backward(points[linePoints:]) {
 		t.spill = append(t.spill, uint64(l)<<32|uint64(t.word(t.at(p.place()))|p.rank()))
 	}
 }
@@ -92,61 +124,64 @@ func (t *table) at(hash uint32) uint64 { return uint64(hash) * uint64(len(t.line
 func (t *table) word(at uint64) uint32 { return uint32(at) &^ t.ranks }
 
 // owner returns the rank of the node that owns hash.
+//
+// It finds the group and then the word by counting those before hash, without
+// branches: they could not be predicted, and a wrong guess costs more than all
+// comparisons. The masks only show the compiler that no index is out of range.
 func (t *table) owner(hash uint32) uint32 {
 	at := t.at(hash)
 	line, word := &t.lines[at>>32], t.word(at)
-	if i := search(line, word); line[i] >= word {
-		return line[i] & t.ranks
+	group := &line[(less(line[0][3], word)+less(line[1][3], word)+less(line[2][3], word))&3]
+	found := group[(less(group[0], word)+less(group[1], word)+less(group[2], word))&3]
+	if found < word { // only if the line overflows, whose last word is 0
+		found = uint32(t.spilled(at)[0])
 	}
-	return uint32(t.spill[t.searchSpill(at)]) & t.ranks
-}
-
-// search returns the index of the first word of line that is not less than word,
-// or the last index. It is a binary search without branches: which way it goes
-// cannot be predicted, and a wrong guess would cost more than the four steps.
-// The masks only tell the compiler that no index is out of range.
-func search(line *[lineWords]uint32, word uint32) uint32 {
-	i := less(line[7], word) << 3
-	i += less(line[(i+3)%lineWords], word) << 2
-	i += less(line[(i+1)%lineWords], word) << 1
-	i += less(line[i%lineWords], word)
-	return i % lineWords
+	return found & t.ranks
 }
 
 // less returns 1 if a < b, else 0. The compiler makes no branch of it.
 func less(a, b uint32) uint32 { return uint32((uint64(a) - uint64(b)) >> 63) }
 
-// searchSpill returns the index in spill of the first point not before at.
-func (t *table) searchSpill(at uint64) int {
+// spilled returns spill from the first point on that is not before at.
+func (t *table) spilled(at uint64) []uint64 {
 	i, _ := slices.BinarySearch(t.spill, at&^uint64(t.ranks))
-	return i
+	return t.spill[i:]
 }
 
 // walk visits the points from hash on, once around the circle, until visit
 // returns false, and reports whether it did not. It may visit a point twice.
 func (t *table) walk(hash uint32, visit func(rank uint32) (goOn bool)) bool {
 	at := t.at(hash)
-	first := int(at >> 32)
-	from := search(&t.lines[first], t.word(at))
-	if t.lines[first][from] < t.word(at) {
-		from = lineWords
+	i := 0
+	for line := &t.lines[at>>32]; i < linePoints && *line.word(i) < t.word(at); {
+		i++
 	}
-	spill := t.searchSpill(at)
-	for i := range len(t.lines) + 1 {
-		l := (first + i) % len(t.lines)
-		for _, word := range t.lines[l][from:] {
-			if !visit(word & t.ranks) {
+	for range len(t.lines) + 1 {
+		line := &t.lines[at>>32]
+		for ; i < linePoints || i == linePoints && !line.overflows(); i++ {
+			if !visit(*line.word(i) & t.ranks) {
 				return false
 			}
 		}
-		from = 0
-		for ; spill < len(t.spill) && t.spill[spill]>>32 == uint64(l); spill++ {
-			if !visit(uint32(t.spill[spill]) & t.ranks) {
-				return false
-			}
+		if line.overflows() && !t.walkSpill(at, visit) {
+			return false
 		}
-		if spill == len(t.spill) {
-			spill = 0
+		i = 0
+		if at = (at>>32 + 1) << 32; at>>32 == uint64(len(t.lines)) {
+			at = 0
+		}
+	}
+	return true
+}
+
+// walkSpill visits what the line of at has spilled, from at on.
+func (t *table) walkSpill(at uint64, visit func(rank uint32) (goOn bool)) bool {
+	for _, p := range t.spilled(at) {
+		if p>>32 != at>>32 {
+			break
+		}
+		if !visit(uint32(p) & t.ranks) {
+			return false
 		}
 	}
 	return true

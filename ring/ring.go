@@ -33,7 +33,7 @@ func New(s Strategy, nodes ...Node) (*Ring, error) {
 		return nil, errors.New("ring: no nodes; give at least one")
 	}
 	r := &Ring{strategy: s, nodes: slices.Clone(nodes)}
-	addrs, err := check(r.nodes)
+	addrs, err := prepare(r.nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +55,7 @@ func New(s Strategy, nodes ...Node) (*Ring, error) {
 		if err != nil {
 			return nil, err
 		}
+		sortPoints(points)
 		r.points = newTable(points, len(list))
 	}
 	return r, nil
@@ -65,16 +66,21 @@ func (r *Ring) Strategy() Strategy { return r.strategy }
 
 // Locate returns the node that owns key. It does not allocate for keys of up to
 // 250 bytes, the most that memcached takes. Any string is a key here.
-func (r *Ring) Locate(key string) Node {
+func (r *Ring) Locate(key string) Node { return *r.locate(key) }
+
+// locate is Locate without the copy, of which most callers need a field or two.
+func (r *Ring) locate(key string) *Node {
 	switch {
 	case len(r.ranked) == 0:
-		return Node{}
+		return &Node{}
+	case r.strategy == XXHash:
+		return &r.ranked[r.points.owner(xxhashKey(key))]
 	case r.strategy == Rendezvous:
-		return r.ranked[r.candidates.best(key)]
+		return &r.ranked[r.candidates.best(key)]
 	case r.strategy == Modula:
-		return r.ranked[crcKey(key)%uint32(len(r.ranked))]
+		return &r.ranked[crcKey(key)%uint32(len(r.ranked))]
 	}
-	return r.ranked[r.points.owner(r.strategy.hash(key))]
+	return &r.ranked[r.points.owner(r.strategy.hash(key))]
 }
 
 // Walk yields every node once: first the owner of key, as Locate returns it,

@@ -173,7 +173,7 @@ func checkPoints(t *testing.T, r *Ring, v vectors) {
 // pointsOf returns the points that the table of r was made of.
 func pointsOf(t *testing.T, r *Ring) []point {
 	t.Helper()
-	addrs, err := check(r.Nodes())
+	addrs, err := prepare(r.Nodes())
 	if err != nil {
 		t.Fatal(err)
 	}
