@@ -19,14 +19,16 @@ const maxValue = 1000
 // key must not be one for another.
 func FuzzClassicReply(f *testing.F) {
 	seedReplies(f, [][]string{
-		proto.OpGet:         {"VALUE a 5 3 20\r\nabc\r\nEND\r\n", "END\r\n", "VALUE  a  5 0 20 \r\n\r\nEND \r\n", "VALUE a 5 4294967296 20\r\n"},
+		proto.OpGet: {"VALUE a 5 3 20\r\nabc\r\nEND\r\n", "END\r\n", "VALUE  a  5 0 20 \r\n\r\nEND \r\n", "VALUE a 5 4294967296 20\r\n",
+			"VALUE a 5 1 20\r\nx\r\nVALUE a 5 1 20\r\nx\r\nEND\r\n", strings.Repeat("x", 3000)},
 		proto.OpGetAndTouch: {"VALUE a 4294967295 5 18446744073709551615\r\nEND\r\n\r\nEND\r\n", "SERVER_ERROR out of memory\r\n"},
-		proto.OpGetMulti:    {"VALUE a 5 3 20\r\nabc\r\nVALUE c 5 0 20\r\n\r\nEND\r\nMN\r\n", "SERVER_ERROR busy\r\nMN\r\n", "VALUE a2 1 1 1\r\nx\r\nEND\r\n"},
-		proto.OpSet:         {"STORED\r\n", "EXISTS\r\n", "NOT_FOUND\r\n", "SERVER_ERROR object too large for cache\r\n"},
-		proto.OpDelete:      {"DELETED\r\n", "CLIENT_ERROR bad command line format\r\n"},
-		proto.OpIncrement:   {"18446744073709551615\r\n", "9 \r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"},
-		proto.OpVersion:     {"VERSION 1.6.18\r\n", "CLIENT_ERROR unauthenticated\r\n", "ERROR Too many open connections\r\n"},
-		proto.OpStats:       {"STAT pid 1\r\nSTAT version 1.6.18\r\nEND\r\n", "RESET\r\n"},
+		proto.OpGetMulti: {"VALUE a 5 3 20\r\nabc\r\nVALUE c 5 0 20\r\n\r\nEND\r\nMN\r\n", "SERVER_ERROR busy\r\nMN\r\n", "VALUE a2 1 1 1\r\nx\r\nEND\r\n",
+			"VALUE a 1 1 1\r\nx\r\nVALUE a 1 1 1\r\nx\r\nEND\r\n", "END\r\nVALUE a 1 1 1\r\nx\r\nEND\r\nMN\r\n"},
+		proto.OpSet:       {"STORED\r\n", "EXISTS\r\n", "NOT_FOUND\r\n", "SERVER_ERROR object too large for cache\r\n"},
+		proto.OpDelete:    {"DELETED\r\n", "CLIENT_ERROR bad command line format\r\n"},
+		proto.OpIncrement: {"18446744073709551615\r\n", "9 \r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"},
+		proto.OpVersion:   {"VERSION 1.6.18\r\n", "CLIENT_ERROR unauthenticated\r\n", "ERROR Too many open connections\r\n"},
+		proto.OpStats:     {"STAT pid 1\r\nSTAT version 1.6.18\r\nEND\r\n", "RESET\r\n"},
 	})
 	f.Fuzz(func(t *testing.T, op, bits byte, key string, reply []byte, cut uint16) {
 		c := proto.Classic{MaxValue: maxValue}
@@ -47,14 +49,16 @@ func FuzzClassicReply(f *testing.F) {
 // not answer another; error lines and MN carry none.
 func FuzzMetaReply(f *testing.F) {
 	seedReplies(f, [][]string{
-		proto.OpGet:         {"VA 3 f5 c20 t60 O7\r\nabc\r\n", "EN O7\r\n", "HD f5 c20 t-1 O7\r\n", "VA 0 f0 c27 t30 O7 Z\r\n\r\n", "VA 4294967296 O7\r\n"},
+		proto.OpGet: {"VA 3 f5 c20 t60 O7\r\nabc\r\n", "EN O7\r\n", "HD f5 c20 t-1 O7\r\n", "VA 0 f0 c27 t30 O7 Z\r\n\r\n", "VA 4294967296 O7\r\n",
+			"VA 1\r\nx\r\n", "EN\r\n", "HD\r\n"},
 		proto.OpGetAndTouch: {"VA 3 f4294967295 c18446744073709551615 t60 O7 X W\r\nabc\r\n", "NF  O7 \r\n"},
-		proto.OpGetMulti:    {"VA 1 f1 c11 t60 O7.0\r\nA\r\nVA 1 f3 c13 t-1 O7.2\r\nC\r\nMN\r\n", "MN\r\n", "SERVER_ERROR busy\r\nMN\r\n"},
-		proto.OpSet:         {"HD c21 O7\r\n", "EX c0 O7\r\n", "NF c0 O7\r\n", "NS c0 O7\r\n", "SERVER_ERROR object too large for cache\r\n"},
-		proto.OpDelete:      {"HD O7\r\n", "NF O7\r\n", "EX O7\r\n"},
-		proto.OpTouch:       {"HD O7\r\n", "EN O7\r\n"},
-		proto.OpDecrement:   {"VA 2 c21 O7\r\n9 \r\n", "NF O7\r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"},
-		proto.OpNoop:        {"MN\r\n"},
+		proto.OpGetMulti: {"VA 1 f1 c11 t60 O7.0\r\nA\r\nVA 1 f3 c13 t-1 O7.2\r\nC\r\nMN\r\n", "MN\r\n", "SERVER_ERROR busy\r\nMN\r\n",
+			"VA 1 O7.1\r\nA\r\nVA 1 O7.1\r\nA\r\nMN\r\n"},
+		proto.OpSet:       {"HD c21 O7\r\n", "EX c0 O7\r\n", "NF c0 O7\r\n", "NS c0 O7\r\n", "SERVER_ERROR object too large for cache\r\n"},
+		proto.OpDelete:    {"HD O7\r\n", "NF O7\r\n", "EX O7\r\n"},
+		proto.OpTouch:     {"HD O7\r\n", "EN O7\r\n"},
+		proto.OpDecrement: {"VA 2 c21 O7\r\n9 \r\n", "NF O7\r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"},
+		proto.OpNoop:      {"MN\r\n"},
 	})
 	f.Fuzz(func(t *testing.T, op, bits byte, key string, reply []byte, cut uint16) {
 		c := proto.Meta{MaxValue: maxValue}
@@ -90,15 +94,17 @@ func FuzzBinaryReply(f *testing.F) {
 	seedReplies(f, [][]string{
 		proto.OpGet:         {packet(0x00, 0, 4, 0, abc), packet(0x00, 1, 0, 0, "Not found"), packet(0x00, 0, 4, 0, abc)[:27]},
 		proto.OpGetAndTouch: {packet(0x1d, 0, 4, 0, abc), packet(0x1c, 0, 4, 0, abc[:4])},
-		proto.OpGetMulti:    {packet(0x0d, 0, 4, 1, "\x00\x00\x00\x05aabc") + packet(0x0a, 0, 0, 0, ""), packet(0x0d, 0x85, 0, 0, "Busy") + packet(0x0a, 0, 0, 0, "")},
-		proto.OpSet:         {packet(0x01, 0, 0, 0, ""), packet(0x01, 2, 0, 0, "Data exists for key."), packet(0x01, 3, 0, 0, "Too large.")},
-		proto.OpAdd:         {packet(0x02, 2, 0, 0, "Data exists for key.")},
-		proto.OpDelete:      {packet(0x04, 0, 0, 0, "")},
-		proto.OpTouch:       {packet(0x1c, 0, 4, 0, abc[:4])},
-		proto.OpIncrement:   {packet(0x05, 0, 0, 0, "\x00\x00\x00\x00\x00\x00\x00\x09"), packet(0x05, 6, 0, 0, "Non-numeric")},
-		proto.OpVersion:     {packet(0x0b, 0, 0, 0, "1.6.18")},
-		proto.OpStats:       {packet(0x10, 0, 0, 3, "pid1") + packet(0x10, 0, 0, 0, "")},
-		proto.OpAuth:        {packet(0x21, 0x20, 0, 0, "Auth failure.")},
+		proto.OpGetMulti: {packet(0x0d, 0, 4, 1, "\x00\x00\x00\x05aabc") + packet(0x0a, 0, 0, 0, ""), packet(0x0d, 0x85, 0, 0, "Busy") + packet(0x0a, 0, 0, 0, ""),
+			strings.Repeat(packet(0x0d, 0, 4, 1, "\x00\x00\x00\x05aabc"), 2) + packet(0x0a, 0, 0, 0, "")},
+		proto.OpSet: {packet(0x01, 0, 0, 0, ""), packet(0x01, 2, 0, 0, "Data exists for key."), packet(0x01, 3, 0, 0, "Too large."),
+			packet(0x01, 1, 0, 0, strings.Repeat("x", 3000)), packet(0x01, 1, 5, 3, "abc")},
+		proto.OpAdd:       {packet(0x02, 2, 0, 0, "Data exists for key.")},
+		proto.OpDelete:    {packet(0x04, 0, 0, 0, "")},
+		proto.OpTouch:     {packet(0x1c, 0, 4, 0, abc[:4])},
+		proto.OpIncrement: {packet(0x05, 0, 0, 0, "\x00\x00\x00\x00\x00\x00\x00\x09"), packet(0x05, 6, 0, 0, "Non-numeric")},
+		proto.OpVersion:   {packet(0x0b, 0, 0, 0, "1.6.18")},
+		proto.OpStats:     {packet(0x10, 0, 0, 3, "pid1") + packet(0x10, 0, 0, 0, "")},
+		proto.OpAuth:      {packet(0x21, 0x20, 0, 0, "Auth failure.")},
 	})
 	f.Fuzz(func(t *testing.T, op, bits byte, key string, reply []byte, cut uint16) {
 		c := proto.Binary{MaxValue: maxValue}
@@ -171,6 +177,13 @@ type outcome struct {
 // must not make a difference.
 func readEveryWay(t *testing.T, c proto.Codec, req *proto.Request, reply string, cut uint16) outcome {
 	whole := read(t, c, req, reply)
+	last := -1
+	for _, h := range whole.hits {
+		if req.Op != proto.OpGetMulti && len(whole.hits) > 1 || req.Op == proto.OpGetMulti && (h.index <= last || h.index >= len(req.Keys)) {
+			t.Errorf("%s, reply %q gives %+v, want each key once and in order", req.Op, reply, whole.hits)
+		}
+		last = h.index
+	}
 	at := int(cut) % (len(reply) + 1)
 	if got := read(t, c, req, reply[:at], reply[at:]); !reflect.DeepEqual(got, whole) {
 		t.Errorf("%s, reply %q cut at %d: got %+v, want %+v", req.Op, reply, at, got, whole)
