@@ -1,0 +1,322 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed99545744/msm/internal/leaktest"
+	"github.com/seed99545744/msm/internal/memcached"
+	"github.com/seed99545744/msm/internal/proto"
+)
+
+func get(key string) *Call { return &Call{Req: proto.Request{Op: proto.OpGet, Key: key}} }
+
+func set(key, value string) *Call {
+	return &Call{Req: proto.Request{Op: proto.OpSet, Key: key, Value: []byte(value)}}
+}
+
+func do(t *testing.T, n *Node, call *Call, origin Origin) Flight {
+	t.Helper()
+	f, err := n.Do(ctx, call, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestOrigin: a CAS may travel over every connection that was there when it was
+// read, and over no younger one.
+func TestOrigin(t *testing.T) {
+	leaktest.Check(t)
+	n := newNode(t, config(memcached.Start(t).Addr()))
+	do(t, n, set("key", "one"), Origin{})
+	first := do(t, n, get("key"), Origin{})
+	swap := func(f Flight, origin Origin) (Flight, error) {
+		call := set("key", "two")
+		call.Req.CAS = f.Call.Rep.CAS
+		return n.Do(ctx, call, origin)
+	}
+
+	_, d := n.dial(&n.slots[1]) // a second connection, younger than the read
+	<-d.done
+	f, err := swap(first, first.Origin)
+	if err != nil || f.conn != n.slots[0].conn.Load() {
+		t.Errorf("got %v over connection %v, want success over the older one", err, f.conn)
+	}
+	second := do(t, n, get("key"), Origin{})
+
+	n.slots[0].conn.Load().Close(errors.New("cut"))
+	if _, err := swap(first, first.Origin); !errors.Is(err, ErrYounger) {
+		t.Errorf("the older one is gone: got %v, want ErrYounger", err)
+	}
+	if f, err := swap(second, second.Origin); err != nil || f.Call.Rep.Status != proto.StatusOK {
+		t.Errorf("read when both were there: got %v, want success over the other", err)
+	}
+	third := do(t, n, get("key"), Origin{})
+	if _, err := swap(third, Origin{node: 8, dials: 9}); !errors.Is(err, ErrYounger) {
+		t.Errorf("read from another node: got %v, want ErrYounger", err)
+	}
+	if f, err := swap(third, Origin{}); err != nil || f.Call.Rep.Status != proto.StatusOK {
+		t.Errorf("unknown origin: got %v, want success", err)
+	}
+}
+
+// TestCrowd: one connection for few callers, Conns for many, however many.
+func TestCrowd(t *testing.T) {
+	leaktest.Check(t)
+	var mu sync.Mutex
+	hold := make(chan struct{})
+	s := newScript(t, func(line string) string {
+		if line == "version" {
+			return "VERSION 1.5.22\r\n"
+		}
+		mu.Lock()
+		h := hold
+		mu.Unlock()
+		<-h
+		return "STORED\r\n"
+	})
+	cfg := config(s.Addr().String())
+	cfg.Conns = 3
+	n := newNode(t, cfg)
+	var wg sync.WaitGroup
+	touch := func(calls int) {
+		for range calls {
+			wg.Go(func() {
+				call := &Call{Req: proto.Request{Op: proto.OpDelete, Key: "key"}}
+				n.Do(ctx, call, Origin{}) // the answer is beside the point
+			})
+		}
+	}
+	touch(crowd - 1)
+	eventually(t, "the calls are in flight", func() bool { return n.Stats().InFlight == crowd-1 })
+	if got := n.Stats().Conns; got != 1 {
+		t.Errorf("%d callers have %d connections, want 1", crowd-1, got)
+	}
+	eventually(t, "a crowd has three connections", func() bool {
+		touch(1)
+		return n.Stats().Conns == 3
+	})
+	touch(5 * crowd)
+	eventually(t, "the calls are in flight", func() bool { return n.Stats().InFlight >= 6*crowd })
+	if s := n.Stats(); s.Conns != 3 || s.Dials != 3 {
+		t.Errorf("got %d connections, %d dials, want 3 and 3", s.Conns, s.Dials)
+	}
+	close(hold)
+	s.Close()
+	s.hangUp()
+	wg.Wait()
+}
+
+// TestWidenRefused: a server that refuses a second connection is not down.
+func TestWidenRefused(t *testing.T) {
+	leaktest.Check(t)
+	s := memcached.Start(t)
+	n := newNode(t, config(s.Addr()))
+	do(t, n, set("key", "one"), Origin{})
+	n.cfg.DialContext = refuse
+	_, d := n.dial(&n.slots[1])
+	<-d.done
+	if !errors.Is(d.err, ErrDown) {
+		t.Errorf("got %v, want ErrDown", d.err)
+	}
+	do(t, n, get("key"), Origin{})
+	if s := n.Stats(); s.Cause != nil || s.DialErrors != 1 {
+		t.Errorf("got %+v, want a node that is up, and 1 dial error", s)
+	}
+	n.widen(&n.slots[1])
+	if n.slots[1].dial != nil {
+		t.Error("the next dial came without a pause")
+	}
+}
+
+func TestHasMeta(t *testing.T) {
+	tests := []struct {
+		version string
+		want    bool
+		reason  string
+	}{
+		{"1.6.18", true, "the first whose misses carry an opaque"},
+		{"1.6.45", true, "later"},
+		{"1.6.21-12-gabcdef", true, "a build from git"},
+		{"1.7.0", true, "a minor version that is to come"},
+		{"2.0.0", true, "a major version that is to come"},
+		{"1.6.17", false, "too old"},
+		{"1.6.9", false, "numbers, not texts, are compared"},
+		{"1.5.22", false, "too old"},
+		{"1.4.15", false, "too old"},
+		{"0.5.0", false, "twemproxy"},
+		{"mcrouter 38.5.0", false, "a proxy"},
+		{"37.0.0 mcrouter", true, "numbers come first: taken for memcached"},
+		{"1.6", false, "not memcached's form"},
+		{"1.6.x", false, "no number"},
+		{"1.6.-18", false, "no number"},
+		{"", false, "nothing"},
+	}
+	for _, tt := range tests {
+		if got := hasMeta(tt.version); got != tt.want {
+			t.Errorf("hasMeta(%q) = %v, want %v: %s", tt.version, got, tt.want, tt.reason)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	leaktest.Check(t)
+	tests := []struct{ name, version, want string }{
+		{"old", "1.6.17", "version|gets key|gets a b"},
+		{"new", "1.6.18", "version|mg key v f c t O|gets a b|mn"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScript(t, func(line string) string {
+				switch {
+				case line == "version":
+					return "VERSION " + tt.version + "\r\n"
+				case line == "mn":
+					return "MN\r\n"
+				case strings.HasPrefix(line, "mg"):
+					return "EN" + line[strings.LastIndex(line, " O"):] + "\r\n"
+				}
+				return "END\r\n"
+			})
+			n := newNode(t, config(s.Addr().String()))
+			do(t, n, get("key"), Origin{})
+			do(t, n, &Call{Req: proto.Request{Op: proto.OpGetMulti, Keys: []string{"a", "b"}}}, Origin{})
+			got := s.seen()
+			if i := strings.Index(got, " O"); i >= 0 { // an opaque
+				got = got[:i+2] + strings.TrimLeft(got[i+2:], "0123456789")
+			}
+			if got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			_, err := n.Do(ctx, &Call{Req: proto.Request{Op: proto.OpDelete, Key: "key", CAS: 1}}, Origin{})
+			if tt.name == "old" && !errors.Is(err, proto.ErrUnsupported) {
+				t.Errorf("delete by CAS: got %v, want ErrUnsupported", err)
+			}
+		})
+	}
+}
+
+func TestHandshake(t *testing.T) {
+	leaktest.Check(t)
+	tests := []struct {
+		name, reply, user string
+		want              error
+		text              string
+	}{
+		{"no memcached", "HTTP/1.1 400 Bad Request\r\n\r\n", "", proto.ErrProtocol, "handshake"},
+		{"overloaded", "ERROR Too many open connections\r\n", "", ErrDown, "handshake"},
+		{"sick", "SERVER_ERROR sick\r\n", "", ErrDown, "sick"},
+		{"two answers", "VERSION 1.6.18\r\nVERSION 1.6.18\r\n", "", proto.ErrProtocol, "first request"},
+		{"closed", "close", "", ErrDown, "unexpected EOF"},
+		{"login wanted", "CLIENT_ERROR unauthenticated\r\n", "", ErrAuth, "set Username"},
+		{"login refused", "CLIENT_ERROR unauthenticated\r\n", "alice", ErrAuth, "Username and Password"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScript(t, func(line string) string {
+				switch {
+				case line == "version":
+					return tt.reply
+				case strings.HasPrefix(line, "set "):
+					return ""
+				}
+				return "CLIENT_ERROR authentication failure\r\n"
+			})
+			cfg := config(s.Addr().String())
+			cfg.Username, cfg.Password = tt.user, "secret"
+			n := newNode(t, cfg)
+			_, err := n.Do(ctx, get("key"), Origin{})
+			if !errors.Is(err, ErrDown) || !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("got %v, want ErrDown and %v with %q", err, tt.want, tt.text)
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("the error tells the password: %v", err)
+			}
+			if tt.user == "" && strings.Contains(s.seen(), "secret") {
+				t.Error("credentials were sent unasked")
+			}
+		})
+	}
+}
+
+// TestHandshakeHangs: a server that accepts and says nothing costs DialTimeout.
+func TestHandshakeHangs(t *testing.T) {
+	leaktest.Check(t)
+	s := newScript(t, func(string) string { return "" })
+	cfg := config(s.Addr().String())
+	cfg.DialTimeout = 30 * time.Millisecond
+	n := newNode(t, cfg)
+	if _, err := n.Do(ctx, get("key"), Origin{}); !errors.Is(err, ErrDown) {
+		t.Errorf("got %v, want ErrDown", err)
+	}
+	if n.Up() {
+		t.Error("the node is up")
+	}
+}
+
+// TestRepeat: what died with its connection is sent again only if it reads.
+func TestRepeat(t *testing.T) {
+	leaktest.Check(t)
+	tests := []struct {
+		name   string
+		call   *Call
+		repeat bool
+	}{
+		{"get", get("key"), true},
+		{"multi-get", &Call{Req: proto.Request{Op: proto.OpGetMulti, Keys: []string{"key"}}}, true},
+		{"get and touch", &Call{Req: proto.Request{Op: proto.OpGetAndTouch, Key: "key", Exptime: 9}}, false},
+		{"touch", &Call{Req: proto.Request{Op: proto.OpTouch, Key: "key"}}, false},
+		{"delete", &Call{Req: proto.Request{Op: proto.OpDelete, Key: "key"}}, false},
+		{"increment", &Call{Req: proto.Request{Op: proto.OpIncrement, Key: "key", Delta: 1}}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScript(t, func(line string) string {
+				if line == "version" {
+					return "VERSION 1.5.22\r\n"
+				}
+				return "close"
+			})
+			n := newNode(t, config(s.Addr().String()))
+			_, err := n.Do(ctx, tt.call, Origin{})
+			if err == nil || errors.Is(err, ErrDown) {
+				t.Errorf("got %v, want a lost connection", err)
+			}
+			want := uint64(1)
+			if tt.repeat {
+				want = 2
+			}
+			if s := n.Stats(); s.Dials != want || s.Lost != 1 {
+				t.Errorf("got %+v, want %d connections and 1 failure", s, want)
+			}
+		})
+	}
+}
+
+// TestNoRepeatAfterTimeout: it would only wait twice as long.
+func TestNoRepeatAfterTimeout(t *testing.T) {
+	leaktest.Check(t)
+	s := newScript(t, func(line string) string {
+		if line == "version" {
+			return "VERSION 1.5.22\r\n"
+		}
+		return ""
+	})
+	cfg := config(s.Addr().String())
+	cfg.Timeout = 30 * time.Millisecond
+	n := newNode(t, cfg)
+	begin := time.Now()
+	_, err := n.Do(ctx, get("key"), Origin{})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want DeadlineExceeded", err)
+	}
+	if d := time.Since(begin); d > 30*time.Millisecond+300*time.Millisecond {
+		t.Errorf("took %v, want 30 ms", d)
+	}
+	eventually(t, "the node is down", func() bool { n.Do(ctx, get("key"), Origin{}); return !n.Up() })
+}
