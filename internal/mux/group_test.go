@@ -69,7 +69,7 @@ type outcome struct {
 // join, one after the other, and returns a function per key that waits for it.
 func gatherBehindWriter(t *testing.T, c *mux.Conn, p *peer, keys []string) []func() outcome {
 	t.Helper()
-	big := value("big", 12<<20)
+	big := value("big", 1<<20)
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		if err := c.Do(context.Background(), set("big", big)); err != nil {

@@ -23,6 +23,19 @@ import (
 // prompt bounds how long a caller may take to leave once its ctx has ended.
 const prompt = 50 * time.Millisecond
 
+// promptly runs a scene that returns how long a caller took to leave. On a
+// machine with other things to do one try may be late, but not each of many.
+func promptly(t *testing.T, scene func(t *testing.T) time.Duration) {
+	t.Helper()
+	var took time.Duration
+	for range 10 {
+		if took = scene(t); took <= prompt || t.Failed() {
+			return
+		}
+	}
+	t.Errorf("left after %v, want %v at most", took, prompt)
+}
+
 // dial connects to a real memcached.
 func dial(t testing.TB, cfg mux.Config) *mux.Conn {
 	t.Helper()
@@ -70,6 +83,9 @@ func connect(t testing.TB, cfg mux.Config) (*mux.Conn, *peer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { far.Close() })
+	// Small, so that a value of a megabyte gets stuck.
+	near.(*net.TCPConn).SetWriteBuffer(64 << 10)
+	far.(*net.TCPConn).SetReadBuffer(64 << 10)
 	return open(t, near, cfg), &peer{t, far, bufio.NewReader(far)}
 }
 
@@ -215,6 +231,10 @@ func TestCancellations(t *testing.T) {
 
 func TestCancelledReaderLeavesAtOnce(t *testing.T) {
 	leaktest.Check(t)
+	promptly(t, cancelledReader)
+}
+
+func cancelledReader(t *testing.T) time.Duration {
 	c, p := connect(t, mux.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
@@ -227,9 +247,7 @@ func TestCancelledReaderLeavesAtOnce(t *testing.T) {
 	start := time.Now()
 	cancel()
 	err := <-left
-	if took := time.Since(start); took > prompt {
-		t.Errorf("a cancelled reader left after %v, want %v at most", took, prompt)
-	}
+	took := time.Since(start)
 	var e *mux.Error
 	if !errors.Is(err, context.Canceled) || !errors.As(err, &e) || !e.Sent {
 		t.Errorf("got %#v, want context.Canceled, sent", err)
@@ -239,6 +257,7 @@ func TestCancelledReaderLeavesAtOnce(t *testing.T) {
 	if err := <-second; err != nil {
 		t.Errorf("the caller behind a cancelled one: %v", err)
 	}
+	return took
 }
 
 // A lone caller that leaves has its reply drained, by nobody who stays.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -203,9 +204,7 @@ func (c *Conn) sendAll(call *Call, buf, value []byte) error {
 			return err
 		}
 		if c.mustLeave(call) {
-			for _, b := range c.out {
-				c.unsent = append(c.unsent, b...)
-			}
+			c.unsent = slices.Concat(c.out...)
 			c.out, c.vec = nil, [4][]byte{}
 			return nil
 		}
