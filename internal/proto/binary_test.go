@@ -113,6 +113,8 @@ func TestBinaryGetMulti(t *testing.T) {
 		{"refused for one key", "the others' values count", some, "", va + refuse(0x85, opcodeGetKQ, "Busy") + vc + end, busy, 0},
 		{"unauthenticated", "nothing more comes", some, "", refuse(0x20, opcodeGetKQ, "Auth failure."), refused(StatusAuth, "Auth failure."), 0},
 		{"no-op refused", "that ends it, too", some, "", refuse(0x85, opcodeNoop, "Busy"), refused(StatusServerError, "Busy"), 0},
+		{"refused too often", "more often than there are keys", some, "", strings.Repeat(refuse(0x85, opcodeGetKQ, "Busy"), 4) + end, failed, 0},
+		{"missed too often", "more often than there are keys", some, "", strings.Repeat(refuse(1, opcodeGetKQ, "Not found"), 4) + end, failed, 0},
 		{"out of order", "a reply to another request", some, "", vc + va + end, failed, 0},
 		{"hit twice", "a duplicated reply", some, "", va + va + end, failed, 0},
 		{"another key", "a reply to another request", some, "", answer(opcodeGetKQ, 11, five, "d", "D"), failed, 0},

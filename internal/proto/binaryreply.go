@@ -56,7 +56,8 @@ func cutHeader(buf []byte, req *Request) (h header, ok bool, err error) {
 // Parse implements Codec.
 func (b Binary) Parse(buf []byte, req *Request, rep *Reply) (n int, step Step, err error) {
 	for {
-		k, step, err := b.parsePacket(buf[n:], req, rep)
+		var k int
+		k, step, err = b.parsePacket(buf[n:], req, rep)
 		n += k
 		if k == 0 || step != StepMore || err != nil {
 			return n, step, err
@@ -101,7 +102,7 @@ func (b Binary) parseHit(h header, buf []byte, req *Request, rep *Reply) (n int,
 	if len(buf) < n {
 		return 0, StepMore, nil
 	}
-	if req.Op == OpGetMulti && !rep.isNextHit(buf[headerSize+h.extras:n], req) {
+	if req.Op == OpGetMulti && !rep.matchKey(buf[headerSize+h.extras:n], req) {
 		return 0, StepMore, fmt.Errorf("%w: a value of a key that was not asked for", ErrProtocol)
 	}
 	rep.Flags, rep.CAS, rep.TTL = binary.BigEndian.Uint32(buf[headerSize:]), h.cas, TTLUnknown
@@ -149,7 +150,7 @@ func parseStatus(h header, packet []byte, req *Request, rep *Reply) (Step, error
 	status := binaryStatus(h.status, req)
 	quiet := h.opcode == opcodeGetKQ && status != StatusAuth
 	if quiet && status == StatusMiss {
-		return StepMore, nil
+		return StepMore, rep.passKey(req)
 	}
 	rep.Status = status
 	if status == StatusServerError || status == StatusAuth {
@@ -159,7 +160,7 @@ func parseStatus(h header, packet []byte, req *Request, rep *Reply) (Step, error
 		}
 	}
 	if quiet {
-		return StepMore, nil
+		return StepMore, rep.passKey(req)
 	}
 	return StepDone, nil
 }

@@ -107,6 +107,7 @@ func TestClassicGetMulti(t *testing.T) {
 		{"fenced, refused", "MN ends it", fenced, "", "SERVER_ERROR busy\r\nMN\r\n", busy, 0},
 		{"fenced, refused inside", "a proxy goes on", fenced, "", va + "SERVER_ERROR busy\r\n" + vc + "END\r\nMN\r\n", busyBehind(a, c), 0},
 		{"fenced, refused at the end", "a plain server leaves END out", fenced, "", va + "SERVER_ERROR busy\r\nMN\r\n", busyBehind(a), 0},
+		{"fenced, refused too often", "more often than there are keys", fenced, "", strings.Repeat("SERVER_ERROR busy\r\n", 4) + "END\r\nMN\r\n", failed, 0},
 		{"unauthenticated", "nothing more comes", fenced, "", "CLIENT_ERROR unauthenticated\r\n", refused(StatusAuth, "CLIENT_ERROR unauthenticated"), 0},
 	})
 }

@@ -52,7 +52,7 @@ func (c Classic) parseValues(buf []byte, req *Request, rep *Reply) (n int, step 
 func (c Classic) parseValue(b []byte, req *Request, rep *Reply) error {
 	b = skipBlanks(b)
 	i := bytes.IndexByte(b, ' ')
-	if i < 0 || !rep.isNextHit(b[:i], req) {
+	if i < 0 || !rep.matchKey(b[:i], req) {
 		return fmt.Errorf("%w: a value of a key that was not asked for", ErrProtocol)
 	}
 	flags, b, ok1 := field(skipBlanks(b[i:]))
@@ -65,9 +65,10 @@ func (c Classic) parseValue(b []byte, req *Request, rep *Reply) error {
 	return rep.hit(size, maxValue(c.MaxValue))
 }
 
-// isNextHit tells whether key is the one asked for, or one of those that no
-// reply has passed yet: servers answer a multi-get in its own order.
-func (rep *Reply) isNextHit(key []byte, req *Request) bool {
+// matchKey tells whether key is the one asked for, or one of those that the
+// reply has not passed yet, which it notes: servers answer a multi-get in its
+// own order.
+func (rep *Reply) matchKey(key []byte, req *Request) bool {
 	if req.Op != OpGetMulti {
 		return rep.state == stateHead && string(key) == req.Key
 	}
@@ -78,6 +79,16 @@ func (rep *Reply) isNextHit(key []byte, req *Request) bool {
 		}
 	}
 	return false
+}
+
+// passKey notes that a refusal stood for one key of a multi-get. It bounds the
+// reply of a server that goes on refusing.
+func (rep *Reply) passKey(req *Request) error {
+	if rep.next >= len(req.Keys) {
+		return unexpected(req)
+	}
+	rep.next++
+	return nil
 }
 
 // hit notes the length of a value that is about to follow.
@@ -123,7 +134,7 @@ func parseEnd(line []byte, req *Request, rep *Reply) (Step, error) {
 	}
 	if fenced && rep.Status == StatusServerError {
 		rep.state = stateNext
-		return StepMore, nil
+		return StepMore, rep.passKey(req)
 	}
 	return StepDone, nil
 }

@@ -75,6 +75,8 @@ func TestMetaGetMulti(t *testing.T) {
 		{"opaque of a get", "a reply to another request", some, "", "VA 1 f1 c11 t60 O7\r\nA\r\n", failed, 0},
 		{"place of no key", "a reply to another request", some, "", "VA 1 f1 c11 t60 O7.3\r\nA\r\n", failed, 0},
 		{"no place", "a reply to another request", some, "", "VA 1 f1 c11 t60 O7.\r\nA\r\n", failed, 0},
+		{"refused too often", "more often than there are keys", some, "", strings.Repeat("SERVER_ERROR busy\r\n", 4) + "MN\r\n", failed, 0},
+		{"hit after the last refusal", "all keys were passed", some, "", strings.Repeat("SERVER_ERROR busy\r\n", 3) + va + "MN\r\n", failed, 0},
 		{"miss", "quiet gets have none", some, "", "EN O7.0\r\n", failed, 0},
 		{"MN with more", "no no-op", some, "", "MN O7\r\n", failed, 0},
 	})
@@ -126,6 +128,7 @@ func TestMetaOthers(t *testing.T) {
 		{"create", "exptime and initial value", with(incr, create), "ma a v c D5 N60 J9 O7\r\n", "VA 1 c21 O7\r\n9\r\n", done(Reply{Number: 9}), 21},
 		{"created by another", "between look and store", with(incr, create), "", "NS O7\r\n", status(StatusNotStored), 0},
 		{"incr, not stored", "nothing was to be created", incr, "", "NS O7\r\n", failed, 0},
+		{"get, not stored", "answers a store", with(get, create), "", "NS O7\r\n", failed, 0},
 		{"incr, another opaque", "a reply to another request", incr, "", "VA 2 c21 O8\r\n12\r\n", failed, 0},
 		{"incr, text", "no counter", incr, "", "VA 2 c21 O7\r\nab\r\n", failed, 0},
 		{"incr, nothing", "no counter", incr, "", "VA 0 c21 O7\r\n\r\n", failed, 0},

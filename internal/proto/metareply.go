@@ -16,7 +16,8 @@ func (m Meta) Parse(buf []byte, req *Request, rep *Reply) (n int, step Step, err
 		return Classic(m).Parse(buf, req, rep)
 	}
 	for {
-		k, step, err := m.parsePiece(buf[n:], req, rep)
+		var k int
+		k, step, err = m.parsePiece(buf[n:], req, rep)
 		n += k
 		if k == 0 || step != StepMore || err != nil {
 			return n, step, err
@@ -113,6 +114,7 @@ func (m Meta) parseValue(size uint64, b []byte, req *Request, rep *Reply) (Step,
 // code may answer req.
 func metaStatus(code []byte, req *Request) (Status, bool) {
 	swap := req.Op == OpSet && req.CAS != 0
+	counter := req.Op == OpIncrement || req.Op == OpDecrement
 	switch string(code) {
 	case "HD":
 		return StatusOK, req.HasValue() || req.Op == OpDelete || req.Op == OpTouch ||
@@ -120,17 +122,14 @@ func metaStatus(code []byte, req *Request) (Status, bool) {
 	case "EN":
 		return StatusMiss, req.Op == OpGet || req.Op == OpGetAndTouch || req.Op == OpTouch
 	case "NS":
-		return StatusNotStored, req.HasValue() || req.Create
+		return StatusNotStored, req.HasValue() || counter && req.Create
 	case "EX":
 		return StatusExists, swap || req.Op == OpDelete && req.CAS != 0
 	case "NF":
-		switch req.Op {
-		case OpReplace, OpAppend, OpPrepend:
+		if req.Op == OpReplace || req.Op == OpAppend || req.Op == OpPrepend {
 			return StatusNotStored, true
-		case OpDelete, OpIncrement, OpDecrement:
-			return StatusMiss, true
 		}
-		return StatusMiss, swap
+		return StatusMiss, swap || counter || req.Op == OpDelete
 	}
 	return 0, false
 }
@@ -142,7 +141,7 @@ func metaRefusal(line []byte, req *Request, rep *Reply) (Step, error) {
 		return StepMore, err
 	}
 	if req.Op == OpGetMulti && rep.Status != StatusAuth {
-		return StepMore, nil
+		return StepMore, rep.passKey(req)
 	}
 	return StepDone, nil
 }

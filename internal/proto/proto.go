@@ -48,7 +48,7 @@ const (
 	OpAuth
 )
 
-// String returns the command's name, for error texts.
+// String returns the name of the classic command, or a word like it.
 func (op Op) String() string {
 	switch op {
 	case OpGet:
