@@ -10,14 +10,14 @@ import (
 
 // Ping asks every node for a sign of life. The error is a *MultiError by node id.
 func (c *Client) Ping(ctx context.Context) error {
-	return c.each(ctx, "Ping", proto.Request{Op: proto.OpVersion}, func(string, *node.Call) {})
+	return c.each(ctx, "Ping", proto.OpVersion, "", func(string, *node.Call) {})
 }
 
 // Version returns the version of every node's server, by node id, and a
 // *MultiError for the nodes that did not tell it.
 func (c *Client) Version(ctx context.Context) (map[string]string, error) {
 	versions := make(map[string]string)
-	err := c.each(ctx, "Version", proto.Request{Op: proto.OpVersion}, func(id string, call *node.Call) {
+	err := c.each(ctx, "Version", proto.OpVersion, "", func(id string, call *node.Call) {
 		versions[id] = call.Rep.Line
 	})
 	return versions, err
@@ -29,7 +29,7 @@ func (c *Client) Version(ctx context.Context) (map[string]string, error) {
 // and so on. Some sections are commands: "reset" clears the counters.
 func (c *Client) ServerStats(ctx context.Context, section string) (map[string]map[string]string, error) {
 	stats := make(map[string]map[string]string)
-	err := c.each(ctx, "ServerStats", proto.Request{Op: proto.OpStats, Key: section}, func(id string, call *node.Call) {
+	err := c.each(ctx, "ServerStats", proto.OpStats, section, func(id string, call *node.Call) {
 		stats[id] = make(map[string]string, len(call.Rep.Stats))
 		for _, s := range call.Rep.Stats {
 			stats[id][s.Name] = s.Value
@@ -41,12 +41,12 @@ func (c *Client) ServerStats(ctx context.Context, section string) (map[string]ma
 // FlushAll makes every node forget all its items. The error is a *MultiError by
 // node id.
 func (c *Client) FlushAll(ctx context.Context) error {
-	return c.each(ctx, "FlushAll", proto.Request{Op: proto.OpFlushAll}, func(string, *node.Call) {})
+	return c.each(ctx, "FlushAll", proto.OpFlushAll, "", func(string, *node.Call) {})
 }
 
-// each sends req to every node, in parallel, and gives the answers to take, one
-// after the other.
-func (c *Client) each(ctx context.Context, op string, req proto.Request, take func(id string, call *node.Call)) error {
+// each sends a request to every node, in parallel, and gives the answers to
+// take, one after the other.
+func (c *Client) each(ctx context.Context, op string, code proto.Op, section string, take func(id string, call *node.Call)) error {
 	nodes := c.nodes()
 	if len(nodes) == 0 {
 		return ErrNoNodes
@@ -55,15 +55,15 @@ func (c *Client) each(ctx context.Context, op string, req proto.Request, take fu
 	errs := make(map[string]error)
 	inParallel(len(nodes), func(i int) {
 		n := nodes[i]
-		f, err := c.send(ctx, op, n, 0, c.core.call(req), node.Origin{})
+		call, err := c.send(ctx, op, n, c.core.call(code, section))
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
 			errs[n.ID()] = err
 			return
 		}
-		take(n.ID(), f.Call)
-		c.core.free(f.Call)
+		take(n.ID(), call)
+		c.core.free(call)
 	})
 	if len(errs) == 0 {
 		return nil

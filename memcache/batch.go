@@ -3,6 +3,7 @@ package memcache
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/seed99545744/msm/internal/node"
 	"github.com/seed99545744/msm/internal/proto"
@@ -10,8 +11,9 @@ import (
 
 // Limits of what is under way to one node for one batch.
 const (
-	// maxUnanswered bounds the bytes of requests without an answer. A server
-	// stops reading when nobody takes its answers, after some megabytes.
+	// maxUnanswered bounds the bytes of requests without an answer: with so many
+	// no other is started. A server stops reading when nobody takes its answers,
+	// after some megabytes.
 	maxUnanswered = 64 << 10
 
 	// maxStarted bounds the requests without an answer, lest one batch crowd
@@ -32,16 +34,16 @@ const (
 
 // batch is an operation over many elements, keys or items, split by node.
 type batch[T any] struct {
-	c       *Client
-	op      string         // the method's name
-	chunk   int            // elements in one request
-	key     func(T) string // of one element
-	check   func(T) error  // refuses an element before anything is sent
-	request func(chunk []T) proto.Request
+	c     *Client
+	op    string                              // the method's name
+	chunk int                                 // elements in one request
+	key   func(T) string                      // of one element
+	check func(T) error                       // refuses an element before anything is sent
+	fill  func(req *proto.Request, chunk []T) // makes req the one for chunk
 
 	// answer takes what came back, or a refusal's err, and returns the elements
 	// that failed and why.
-	answer func(chunk []T, f node.Flight, err error) ([]T, error)
+	answer func(chunk []T, call *node.Call, err error) ([]T, error)
 
 	mu    sync.Mutex // guards the following, and what answer writes to
 	errs  map[string]error
@@ -127,16 +129,15 @@ type part[T any] struct {
 
 // sent is a request whose answer is still to come.
 type sent[T any] struct {
-	chunk  []T
-	flight node.Flight
-	bytes  int
+	chunk []T
+	call  *node.Call
+	bytes int
 }
 
 // run sends requests without waiting for their answers, as far as the limits
 // let it, and takes the answers in order.
 func (p *part[T]) run(ctx context.Context, t *topology, round int) {
-	begin := p.c.core.started()
-	keys := len(p.list)
+	begin, keys := time.Now(), len(p.list)
 	var failed error
 	for len(p.list) > 0 || len(p.queue) > 0 {
 		chunk, err := p.step(ctx)
@@ -154,40 +155,39 @@ func (p *part[T]) run(ctx context.Context, t *topology, round int) {
 		}
 		p.mu.Unlock()
 	}
-	p.c.core.observe(ctx, Operation{Name: p.op, Node: p.node.ID(), Keys: keys, Start: begin, Err: failed})
+	if observe := p.c.core.cfg.Observe; observe != nil {
+		observe(ctx, Operation{Name: p.op, Node: p.node.ID(), Keys: keys, Start: begin, Duration: time.Since(begin), Err: failed})
+	}
 }
 
 // step starts a request, or takes an answer. It returns the elements that
 // failed, if any, and why.
 func (p *part[T]) step(ctx context.Context) ([]T, error) {
-	if len(p.list) > 0 && len(p.queue) < maxStarted {
-		s := sent[T]{chunk: p.list[:min(p.chunk, len(p.list))]}
-		req := p.request(s.chunk)
-		s.bytes = bytesOf(&req)
-		if len(p.queue) == 0 || p.unanswered+s.bytes <= maxUnanswered {
-			p.list = p.list[len(s.chunk):]
-			return s.chunk, p.start(ctx, s, req)
-		}
+	if len(p.list) > 0 && len(p.queue) < maxStarted && p.unanswered < maxUnanswered {
+		chunk := p.list[:min(p.chunk, len(p.list))]
+		p.list = p.list[len(chunk):]
+		return chunk, p.start(ctx, chunk)
 	}
 	s := p.queue[0]
 	p.queue = p.queue[1:]
 	p.unanswered -= s.bytes
-	f, err := p.node.Wait(ctx, s.flight)
+	call, err := p.node.Wait(ctx, s.call)
 	if err != nil {
 		return s.chunk, failure(p.op, p.node, err)
 	}
-	defer p.c.core.free(f.Call)
+	defer p.c.core.free(call)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.answer(s.chunk, f, refusal(p.op, p.node, f.Call))
+	return p.answer(s.chunk, call, refusal(p.op, p.node, call))
 }
 
-func (p *part[T]) start(ctx context.Context, s sent[T], req proto.Request) error {
-	f, err := p.node.Start(ctx, p.c.core.call(req), node.Origin{})
-	if err != nil {
+func (p *part[T]) start(ctx context.Context, chunk []T) error {
+	call := p.c.core.call(0, "")
+	p.fill(&call.Req, chunk)
+	if err := p.node.Start(ctx, call); err != nil {
 		return failure(p.op, p.node, err)
 	}
-	s.flight = f
+	s := sent[T]{chunk, call, bytesOf(&call.Req)}
 	p.queue = append(p.queue, s)
 	p.unanswered += s.bytes
 	return nil

@@ -1,6 +1,8 @@
 package memcache_test
 
 import (
+	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/seed99545744/msm/memcache"
@@ -25,6 +27,28 @@ func BenchmarkMulti(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkGet is one hit of 100 bytes for every of so many callers.
+func BenchmarkGet(b *testing.B) {
+	for _, callers := range []int{1, 8, 64, 512} {
+		b.Run(fmt.Sprint(callers), func(b *testing.B) {
+			c := newClient(b, memcache.Config{Nodes: nodes(startReal(b))})
+			if err := c.Set(ctx, &memcache.Item{Key: "key", Value: make([]byte, 100)}); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.SetParallelism(callers / runtime.GOMAXPROCS(0))
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := c.Get(ctx, "key"); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
 		})
 	}
 }

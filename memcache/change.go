@@ -12,7 +12,7 @@ import (
 
 // Delete deletes the item of key. ErrMiss.
 func (c *Client) Delete(ctx context.Context, key string) error {
-	_, err := c.change(ctx, "Delete", proto.Request{Op: proto.OpDelete, Key: key}, node.Origin{})
+	_, err := c.change(ctx, "Delete", c.core.call(proto.OpDelete, key))
 	return err
 }
 
@@ -38,27 +38,35 @@ func (c *Client) deleteCAS(ctx context.Context, op, key string, cas uint64, orig
 	if cas == 0 {
 		return ErrCASConflict
 	}
-	_, err := c.change(ctx, op, proto.Request{Op: proto.OpDelete, Key: key, CAS: cas}, origin)
+	call := c.core.call(proto.OpDelete, key)
+	call.Req.CAS, call.Origin = cas, origin
+	_, err := c.change(ctx, op, call)
 	return err
 }
 
 // Touch gives the item of key a new TTL (see Item.TTL). ErrMiss.
 func (c *Client) Touch(ctx context.Context, key string, ttl time.Duration) error {
-	_, err := c.change(ctx, "Touch", proto.Request{Op: proto.OpTouch, Key: key, Exptime: exptime(ttl)}, node.Origin{})
+	call := c.core.call(proto.OpTouch, key)
+	call.Req.Exptime = exptime(ttl)
+	_, err := c.change(ctx, "Touch", call)
 	return err
 }
 
 // Increment adds delta to the item of key, a decimal number, and returns the
 // sum, modulo 2^64. The TTL stays. ErrMiss, ErrNotNumber.
 func (c *Client) Increment(ctx context.Context, key string, delta uint64) (uint64, error) {
-	return c.change(ctx, "Increment", proto.Request{Op: proto.OpIncrement, Key: key, Delta: delta}, node.Origin{})
+	call := c.core.call(proto.OpIncrement, key)
+	call.Req.Delta = delta
+	return c.change(ctx, "Increment", call)
 }
 
 // Decrement subtracts delta from the item of key, a decimal number, and returns
 // the difference; it ends at 0. The TTL stays. ErrMiss, ErrNotNumber. In memcached
 // the item keeps its length: 9, down from 10, is read as "9 ".
 func (c *Client) Decrement(ctx context.Context, key string, delta uint64) (uint64, error) {
-	return c.change(ctx, "Decrement", proto.Request{Op: proto.OpDecrement, Key: key, Delta: delta}, node.Origin{})
+	call := c.core.call(proto.OpDecrement, key)
+	call.Req.Delta = delta
+	return c.change(ctx, "Decrement", call)
 }
 
 // IncrementOr is Increment, but where there is no item it stores initial with
@@ -67,20 +75,14 @@ func (c *Client) Decrement(ctx context.Context, key string, delta uint64) (uint6
 //
 // Classic takes up to three steps, none of which loses another caller's change.
 func (c *Client) IncrementOr(ctx context.Context, key string, delta, initial uint64, ttl time.Duration) (uint64, error) {
-	req := proto.Request{Op: proto.OpIncrement, Create: true, Key: key, Delta: delta, Initial: initial, Exptime: exptime(ttl)}
-	if req.Exptime == expired {
-		// Binary has another meaning for -1 here: not to store at all.
-		req.Exptime = longAgo
-	}
-	n, err := c.change(ctx, "IncrementOr", req, node.Origin{})
+	call := c.core.call(proto.OpIncrement, key)
+	call.Req.Create, call.Req.Delta, call.Req.Initial, call.Req.Exptime = true, delta, initial, exptime(ttl)
+	n, err := c.change(ctx, "IncrementOr", call)
 	if errors.Is(err, ErrUnsupported) {
 		return c.addOrIncrement(ctx, key, delta, initial, ttl)
 	}
 	return n, err
 }
-
-// longAgo is a date in January 1970 as an exptime.
-const longAgo = maxRelative + 1
 
 // addOrIncrement is IncrementOr for servers that lack it. The item may come and
 // go between its steps, but hardly time and again.
@@ -100,12 +102,12 @@ func (c *Client) addOrIncrement(ctx context.Context, key string, delta, initial 
 
 // change carries out a request without a value and returns the number in the
 // answer, if it has one.
-func (c *Client) change(ctx context.Context, op string, req proto.Request, origin node.Origin) (uint64, error) {
-	f, err := c.do(ctx, op, c.core.call(req), origin)
+func (c *Client) change(ctx context.Context, op string, call *node.Call) (uint64, error) {
+	call, err := c.do(ctx, op, call)
 	if err != nil {
 		return 0, err
 	}
-	n := f.Call.Rep.Number
-	c.core.free(f.Call)
+	n := call.Rep.Number
+	c.core.free(call)
 	return n, nil
 }

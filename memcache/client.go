@@ -134,16 +134,16 @@ func (c *Client) SetRing(r *ring.Ring) error {
 	return nil
 }
 
-// call returns a call for req.
-func (co *core) call(req proto.Request) *node.Call {
+// call returns an empty call for a request.
+func (co *core) call(op proto.Op, key string) *node.Call {
 	call := co.calls.Get().(*node.Call)
-	call.Req = req
+	call.Req.Op, call.Req.Key = op, key
 	return call
 }
 
 // free takes back a call that was answered.
 func (co *core) free(call *node.Call) {
-	call.Req, call.Buf, call.Value = proto.Request{}, nil, nil
+	call.Req, call.Buf, call.Value, call.Origin = proto.Request{}, nil, nil, node.Origin{}
 	clear(call.Items)
 	if cap(call.Items) > maxChunk {
 		call.Items = nil
@@ -168,21 +168,22 @@ func (c *Client) locate(t *topology, key string) *node.Node {
 }
 
 // do sends a request to the node of its key and waits for the answer. After nil
-// the caller must free the call in the Flight. Op is the method's name.
-func (c *Client) do(ctx context.Context, op string, call *node.Call, origin node.Origin) (node.Flight, error) {
+// the caller must free the call that it returns. Op is the method's name.
+func (c *Client) do(ctx context.Context, op string, call *node.Call) (*node.Call, error) {
 	for try := 0; ; try++ {
 		t := c.core.topology.Load()
 		n := c.locate(t, call.Req.Key)
 		if n == nil {
-			return node.Flight{}, ErrNoNodes
+			return nil, ErrNoNodes
 		}
-		f, err := c.send(ctx, op, n, 1, call, origin)
+		origin := call.Origin // Start puts another in its place
+		answered, err := c.send(ctx, op, n, call)
 		if err == nil || !c.elsewhere(t, err, try) {
-			return f, err
+			return answered, err
 		}
 		// The connection may still hold the first call.
-		again := c.core.call(call.Req)
-		again.Buf = call.Buf
+		again := c.core.call(call.Req.Op, call.Req.Key)
+		again.Req, again.Buf, again.Origin = call.Req, call.Buf, origin
 		call = again
 	}
 }
@@ -201,16 +202,24 @@ func (c *Client) elsewhere(t *topology, err error, try int) bool {
 }
 
 // send sends a request to n and waits for the answer.
-func (c *Client) send(ctx context.Context, op string, n *node.Node, keys int, call *node.Call, origin node.Origin) (node.Flight, error) {
-	start := c.core.started()
-	f, err := n.Do(ctx, call, origin)
-	if err != nil {
-		err = failure(op, n, err)
-	} else if err = refusal(op, n, f.Call); err != nil {
-		c.core.free(f.Call)
+func (c *Client) send(ctx context.Context, op string, n *node.Node, call *node.Call) (*node.Call, error) {
+	if c.core.cfg.Observe != nil {
+		return c.sendObserved(ctx, op, n, call)
 	}
-	c.core.observe(ctx, Operation{Name: op, Node: n.ID(), Keys: keys, Start: start, Err: err})
-	return f, err
+	return c.exchange(ctx, op, n, call)
+}
+
+func (c *Client) exchange(ctx context.Context, op string, n *node.Node, call *node.Call) (*node.Call, error) {
+	call, err := n.Do(ctx, call)
+	if err != nil {
+		return nil, failure(op, n, err)
+	}
+	if call.Rep.Status != proto.StatusOK {
+		err = refusal(op, n, call)
+		c.core.free(call)
+		return nil, err
+	}
+	return call, nil
 }
 
 // failure gives an operation's error its public form.

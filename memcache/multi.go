@@ -16,11 +16,11 @@ func (c *Client) GetMulti(ctx context.Context, keys []string) (map[string]Item, 
 	found := make(map[string]Item, len(keys))
 	b := batch[string]{
 		c: c, op: "GetMulti", chunk: maxChunk, key: itself, check: checkKey,
-		request: func(keys []string) proto.Request { return proto.Request{Op: proto.OpGetMulti, Keys: keys} },
-		answer: func(keys []string, f node.Flight, err error) ([]string, error) {
-			for _, hit := range f.Call.Items {
+		fill: func(req *proto.Request, keys []string) { req.Op, req.Keys = proto.OpGetMulti, keys },
+		answer: func(keys []string, call *node.Call, err error) ([]string, error) {
+			for _, hit := range call.Items {
 				key := keys[hit.Index]
-				found[key] = Item{Key: key, Value: hit.Value, Flags: hit.Flags, CAS: hit.CAS, origin: f.Origin}
+				found[key] = Item{Key: key, Value: hit.Value, Flags: hit.Flags, CAS: hit.CAS, origin: call.Origin}
 			}
 			if err == nil {
 				return nil, nil
@@ -51,15 +51,21 @@ func (c *Client) SetMulti(ctx context.Context, items []*Item) error {
 			return item.Key
 		},
 		check: func(item *Item) error {
-			if err := c.core.checkItem(item); err != nil {
+			if item == nil {
+				return errNilItem
+			}
+			if err := c.core.checkSize(item); err != nil {
 				return err
 			}
 			return checkKey(item.Key)
 		},
-		request: func(items []*Item) proto.Request { return items[0].request(proto.OpSet) },
-		answer: func(items []*Item, f node.Flight, err error) ([]*Item, error) {
+		fill: func(req *proto.Request, items []*Item) {
+			req.Op = proto.OpSet
+			items[0].fill(req)
+		},
+		answer: func(items []*Item, call *node.Call, err error) ([]*Item, error) {
 			if err == nil {
-				items[0].stored(f)
+				items[0].stored(call)
 			}
 			return items, err
 		},
@@ -72,8 +78,8 @@ func (c *Client) SetMulti(ctx context.Context, items []*Item) error {
 func (c *Client) DeleteMulti(ctx context.Context, keys []string) error {
 	b := batch[string]{
 		c: c, op: "DeleteMulti", chunk: 1, key: itself, check: checkKey,
-		request: func(keys []string) proto.Request { return proto.Request{Op: proto.OpDelete, Key: keys[0]} },
-		answer: func(keys []string, _ node.Flight, err error) ([]string, error) {
+		fill: func(req *proto.Request, keys []string) { req.Op, req.Key = proto.OpDelete, keys[0] },
+		answer: func(keys []string, _ *node.Call, err error) ([]string, error) {
 			if err == ErrMiss {
 				err = nil
 			}

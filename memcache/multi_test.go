@@ -136,6 +136,9 @@ func TestMultiHuge(t *testing.T) {
 	}
 	for _, p := range protocols {
 		t.Run(protocolName(p), func(t *testing.T) {
+			if raceEnabled && p != memcache.Text {
+				t.Skip("slow, and the same code")
+			}
 			s := memcached.Start(t, "-m", "1024")
 			c := newClient(t, memcache.Config{Nodes: nodes(s.Addr()), Protocol: p, Timeout: 20 * time.Second})
 			items, keys := batchOf(20_000, 10_000)

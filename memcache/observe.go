@@ -3,6 +3,9 @@ package memcache
 import (
 	"context"
 	"time"
+
+	"github.com/seed99545744/msm/internal/node"
+	"github.com/seed99545744/msm/internal/proto"
 )
 
 // Operation is what Config.Observe learns of an operation that is over. An
@@ -18,18 +21,16 @@ type Operation struct {
 	Err      error // what the caller gets, ErrMiss and the like included; of many keys, one of the errors
 }
 
-// started returns the time for the Start of an Operation, if anybody observes.
-func (co *core) started() time.Time {
-	if co.cfg.Observe == nil {
-		return time.Time{}
+// sendObserved is send for a Client with an Observe.
+func (c *Client) sendObserved(ctx context.Context, op string, n *node.Node, call *node.Call) (*node.Call, error) {
+	done := Operation{Name: op, Node: n.ID(), Start: time.Now()}
+	switch call.Req.Op {
+	case proto.OpVersion, proto.OpStats, proto.OpFlushAll:
+	default:
+		done.Keys = 1
 	}
-	return time.Now()
-}
-
-// observe reports an operation that is over.
-func (co *core) observe(ctx context.Context, op Operation) {
-	if co.cfg.Observe != nil {
-		op.Duration = time.Since(op.Start)
-		co.cfg.Observe(ctx, op)
-	}
+	call, err := c.exchange(ctx, op, n, call)
+	done.Duration, done.Err = time.Since(done.Start), err
+	c.core.cfg.Observe(ctx, done)
+	return call, err
 }

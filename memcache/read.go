@@ -10,41 +10,45 @@ import (
 
 // Get returns the item of key, or ErrMiss. The Value is the caller's.
 func (c *Client) Get(ctx context.Context, key string) (Item, error) {
-	return c.fetch(ctx, "Get", proto.Request{Op: proto.OpGet, Key: key}, nil)
+	return c.read(ctx, "Get", c.core.call(proto.OpGet, key))
 }
 
 // GetInto is Get with memory for the value: Value lies at the front of buf, if
 // buf has room for two bytes more than it (its length does not matter), and is
 // allocated otherwise. After an error buf may hold anything.
 func (c *Client) GetInto(ctx context.Context, key string, buf []byte) (Item, error) {
-	return c.fetch(ctx, "GetInto", proto.Request{Op: proto.OpGet, Key: key}, buf)
+	call := c.core.call(proto.OpGet, key)
+	call.Buf = buf
+	return c.read(ctx, "GetInto", call)
 }
 
 // GetAndTouch returns the item of key and gives it a new TTL (see Item.TTL), in
 // one step. ErrMiss. Servers before 1.5 lack it with Classic and Text.
 func (c *Client) GetAndTouch(ctx context.Context, key string, ttl time.Duration) (Item, error) {
-	return c.fetch(ctx, "GetAndTouch", proto.Request{Op: proto.OpGetAndTouch, Key: key, Exptime: exptime(ttl)}, nil)
+	call := c.core.call(proto.OpGetAndTouch, key)
+	call.Req.Exptime = exptime(ttl)
+	return c.read(ctx, "GetAndTouch", call)
 }
 
-// HeadAndTouch is GetAndTouch without the value: Value is nil. Classic and
-// Binary transfer it all the same.
+// HeadAndTouch is GetAndTouch without the value: Value is nil. Classic transfers
+// it all the same.
 func (c *Client) HeadAndTouch(ctx context.Context, key string, ttl time.Duration) (Item, error) {
-	item, err := c.fetch(ctx, "HeadAndTouch", proto.Request{Op: proto.OpGetAndTouch, NoValue: true, Key: key, Exptime: exptime(ttl)}, nil)
+	call := c.core.call(proto.OpGetAndTouch, key)
+	call.Req.Exptime, call.Req.NoValue = exptime(ttl), true
+	item, err := c.read(ctx, "HeadAndTouch", call)
 	item.Value = nil
 	return item, err
 }
 
-// fetch carries out a read of one key.
-func (c *Client) fetch(ctx context.Context, op string, req proto.Request, buf []byte) (Item, error) {
-	call := c.core.call(req)
-	call.Buf = buf
-	f, err := c.do(ctx, op, call, node.Origin{})
+// read carries out a read of one key.
+func (c *Client) read(ctx context.Context, op string, call *node.Call) (Item, error) {
+	call, err := c.do(ctx, op, call)
 	if err != nil {
 		return Item{}, err
 	}
-	rep := &f.Call.Rep
-	item := Item{Key: req.Key, Value: f.Call.Value, Flags: rep.Flags, Left: left(rep.TTL), CAS: rep.CAS, origin: f.Origin}
-	c.core.free(f.Call)
+	rep := &call.Rep
+	item := Item{Key: call.Req.Key, Value: call.Value, Flags: rep.Flags, Left: left(rep.TTL), CAS: rep.CAS, origin: call.Origin}
+	c.core.free(call)
 	return item, nil
 }
 

@@ -46,46 +46,48 @@ func (c *Client) CompareAndSwap(ctx context.Context, item *Item) error {
 	case item.CAS == 0:
 		return ErrCASConflict
 	}
-	return c.storeIf(ctx, "CompareAndSwap", proto.OpSet, item, item.CAS, item.origin)
+	call := c.core.call(proto.OpSet, item.Key)
+	call.Req.CAS, call.Origin = item.CAS, item.origin
+	return c.put(ctx, "CompareAndSwap", call, item)
 }
 
 // store carries out the stores of one item that ask for no CAS.
 func (c *Client) store(ctx context.Context, op string, code proto.Op, item *Item) error {
-	return c.storeIf(ctx, op, code, item, 0, node.Origin{})
+	if item == nil {
+		return errNilItem
+	}
+	return c.put(ctx, op, c.core.call(code, item.Key), item)
 }
 
-func (c *Client) storeIf(ctx context.Context, op string, code proto.Op, item *Item, cas uint64, origin node.Origin) error {
-	if err := c.core.checkItem(item); err != nil {
+// put stores item with call.
+func (c *Client) put(ctx context.Context, op string, call *node.Call, item *Item) error {
+	if err := c.core.checkSize(item); err != nil {
 		return err
 	}
-	req := item.request(code)
-	req.CAS = cas
-	f, err := c.do(ctx, op, c.core.call(req), origin)
+	item.fill(&call.Req)
+	call, err := c.do(ctx, op, call)
 	if err != nil {
 		return err
 	}
-	item.stored(f)
-	c.core.free(f.Call)
+	item.stored(call)
+	c.core.free(call)
 	return nil
 }
 
-// checkItem refuses items that no server is to see.
-func (co *core) checkItem(item *Item) error {
-	switch {
-	case item == nil:
-		return errNilItem
-	case len(item.Key)+len(item.Value) > co.cfg.MaxItemSize:
+// checkSize refuses items that no server is to see.
+func (co *core) checkSize(item *Item) error {
+	if len(item.Key)+len(item.Value) > co.cfg.MaxItemSize {
 		return ErrTooLarge
 	}
 	return nil
 }
 
-// request returns the request that stores item.
-func (item *Item) request(code proto.Op) proto.Request {
-	return proto.Request{Op: code, Key: item.Key, Value: item.Value, Flags: item.Flags, Exptime: exptime(item.TTL)}
+// fill makes req one that stores item.
+func (item *Item) fill(req *proto.Request) {
+	req.Key, req.Value, req.Flags, req.Exptime = item.Key, item.Value, item.Flags, exptime(item.TTL)
 }
 
-// stored gives item the CAS of the version that f has made of it.
-func (item *Item) stored(f node.Flight) {
-	item.CAS, item.origin = f.Call.Rep.CAS, f.Origin
+// stored gives item the CAS of the version that call has made of it.
+func (item *Item) stored(call *node.Call) {
+	item.CAS, item.origin = call.Rep.CAS, call.Origin
 }

@@ -65,11 +65,11 @@ func (n *Node) pick(newest uint32) *conn {
 	return best
 }
 
-// connect gives f another connection than the one it has, if any: made since,
+// connect gives call another connection than the one it has, if any: made since,
 // unless the request must not go over a younger one.
-func (n *Node) connect(ctx context.Context, f *Flight) error {
-	if f.newest != anyAge {
-		if f.conn = n.pick(f.newest); f.conn == nil {
+func (n *Node) connect(ctx context.Context, call *Call) error {
+	if call.newest != anyAge {
+		if call.conn = n.pick(call.newest); call.conn == nil {
 			return ErrYounger
 		}
 		return nil
@@ -78,22 +78,22 @@ func (n *Node) connect(ctx context.Context, f *Flight) error {
 		return err
 	}
 	s := &n.slots[0]
-	if f.conn != nil {
-		s = f.conn.slot
+	if call.conn != nil {
+		s = call.conn.slot
 	}
 	c, d := n.dial(s)
 	if d == nil {
-		f.conn = c
+		call.conn = c
 		return nil
 	}
-	if f.deadline.IsZero() {
-		f.deadline = time.Now().Add(n.cfg.Timeout)
+	if call.deadline.IsZero() {
+		call.deadline = time.Now().Add(n.cfg.Timeout)
 	}
-	timer := time.NewTimer(time.Until(f.deadline))
+	timer := time.NewTimer(time.Until(call.deadline))
 	defer timer.Stop()
 	select {
 	case <-d.done:
-		f.conn = d.conn
+		call.conn = d.conn
 		return d.err
 	case <-ctx.Done():
 		return ctx.Err()

@@ -50,7 +50,7 @@ func TestProbes(t *testing.T) {
 		n := New(cfg)
 		defer n.Close()
 		operate := func() {
-			if _, err := n.Do(ctx, get("key"), Origin{}); !errors.Is(err, ErrDown) {
+			if _, err := n.Do(ctx, get("key")); !errors.Is(err, ErrDown) {
 				t.Fatalf("got %v, want ErrDown", err)
 			}
 			synctest.Wait()

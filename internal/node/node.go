@@ -15,11 +15,18 @@ import (
 	"github.com/seed99545744/msm/internal/proto"
 )
 
-// Call is a request and its answer, and Item one hit of a multi-get.
-type (
-	Call = mux.Call
-	Item = mux.Item
-)
+// Call is a request and its answer.
+type Call struct {
+	mux.Call
+
+	// Origin is that of the CAS in the request, before Start, and of that in the
+	// answer, after Wait.
+	Origin Origin
+
+	conn     *conn
+	newest   uint32    // the highest number of a connection that may carry it
+	deadline time.Time // set if it had to wait for a connection
+}
 
 // Errors of operations. Nothing was sent.
 var (
@@ -108,124 +115,125 @@ func (n *Node) ID() string { return n.cfg.ID }
 // Addr returns the node's address.
 func (n *Node) Addr() string { return n.cfg.Addr }
 
-// Flight is a started call.
-type Flight struct {
-	Call   *Call
-	Origin Origin // of a CAS in the answer
-
-	conn     *conn
-	newest   uint32    // the highest number of a connection that may carry it
-	deadline time.Time // set if it had to wait for a connection
-}
-
 // Start sends the request of call without waiting for the answer. It may wait
-// for a connection, for Timeout at most. Origin is that of the CAS in the
-// request. After nil the Flight must be given to Wait; after an error the call
-// is the caller's.
-func (n *Node) Start(ctx context.Context, call *Call, origin Origin) (Flight, error) {
-	f := Flight{Call: call, newest: anyAge}
+// for a connection, for Timeout at most. After nil the call must be given to
+// Wait; after an error it is the caller's.
+func (n *Node) Start(ctx context.Context, call *Call) error {
 	if err := n.codec.Check(&call.Req); err != nil {
 		n.counts.invalid.Add(1)
-		return f, err
+		return err
 	}
-	err := n.start(ctx, &f, origin)
+	err := n.start(ctx, call)
 	if err != nil {
 		n.counts.failed(err)
 	}
-	return f, err
+	return err
 }
 
-func (n *Node) start(ctx context.Context, f *Flight, origin Origin) error {
+func (n *Node) start(ctx context.Context, call *Call) error {
 	if err := n.refusal(); err != nil {
 		return err
 	}
-	if origin != (Origin{}) {
-		if origin.node != n.cfg.Number {
+	call.newest, call.deadline = anyAge, time.Time{}
+	if call.Origin != (Origin{}) {
+		if call.Origin.node != n.cfg.Number {
 			return ErrYounger
 		}
-		f.newest = origin.dials
+		call.newest = call.Origin.dials
 	}
-	if f.conn = n.pick(f.newest); f.conn == nil {
-		if err := n.connect(ctx, f); err != nil {
+	if call.conn = n.pick(call.newest); call.conn == nil {
+		if err := n.connect(ctx, call); err != nil {
 			return err
 		}
 	}
-	err := n.startOn(ctx, f)
-	if err == nil || f.conn.Err() == nil {
+	err := n.startOn(ctx, call)
+	if err == nil || call.conn.Err() == nil {
 		return err
 	}
-	if err := n.connect(ctx, f); err != nil {
+	if err := n.connect(ctx, call); err != nil {
 		return err
 	}
-	return n.startOn(ctx, f)
+	return n.startOn(ctx, call)
 }
 
-// startOn starts the call of f on its connection.
-func (n *Node) startOn(ctx context.Context, f *Flight) error {
-	if f.conn.lacks {
-		if err := f.conn.codec.Check(&f.Call.Req); err != nil {
+// startOn starts call on its connection.
+func (n *Node) startOn(ctx context.Context, call *Call) error {
+	c := call.conn
+	if c.lacks {
+		if err := c.codec.Check(&call.Req); err != nil {
 			return err
 		}
 	}
-	f.Call.Req.Fence = f.conn.fence
+	call.Req.Fence = c.fence
 	// Looked up before the request leaves: a connection made between the
 	// server's answer and a later look may be to the server's successor.
-	f.Origin = Origin{n.cfg.Number, n.dials.Load()}
-	err := f.conn.Start(ctx, f.Call)
-	if err != nil {
-		n.lost(f.conn)
+	call.Origin = Origin{n.cfg.Number, n.dials.Load()}
+	if err := c.Start(ctx, &call.Call); err != nil {
+		n.lost(c)
 		return n.plain(err)
 	}
 	return nil
 }
 
-// Wait waits for the answer to a started call. The call in the Flight that it
-// returns holds it and is the caller's; it is another one than was started if
-// the request was repeated. After an error there is none.
+// Wait waits for the answer to a started call. It returns the call that holds
+// it, which is the caller's; another one than was started if the request was
+// repeated. After an error there is none, and the started one is lost.
 //
 // A request is repeated once, over a connection made since, if it was not sent
 // or only reads, and its failure was no timeout.
-func (n *Node) Wait(ctx context.Context, f Flight) (Flight, error) {
-	err := n.wait(ctx, &f)
-	if err != nil && n.repeatable(f.Call.Req.Op, err) {
-		// The connection may still hold the first call.
-		f.Call = &Call{Req: f.Call.Req, Buf: f.Call.Buf}
-		if err = n.connect(ctx, &f); err == nil {
-			err = n.startOn(ctx, &f)
-		}
-		if err == nil {
-			err = n.wait(ctx, &f)
-		}
+func (n *Node) Wait(ctx context.Context, call *Call) (*Call, error) {
+	err := n.wait(ctx, call)
+	if err != nil {
+		call, err = n.repeat(ctx, call, err)
 	}
 	if err != nil {
 		err = n.plain(err)
 		n.counts.failed(err)
-		return Flight{}, err
+		return nil, err
 	}
-	n.counts.answered(f.Call)
-	return f, nil
+	n.counts.answered(call)
+	return call, nil
 }
 
 // Do is Start and Wait.
-func (n *Node) Do(ctx context.Context, call *Call, origin Origin) (Flight, error) {
-	f, err := n.Start(ctx, call, origin)
-	if err != nil {
-		return f, err
+func (n *Node) Do(ctx context.Context, call *Call) (*Call, error) {
+	if err := n.Start(ctx, call); err != nil {
+		return nil, err
 	}
-	return n.Wait(ctx, f)
+	return n.Wait(ctx, call)
 }
 
-func (n *Node) wait(ctx context.Context, f *Flight) error {
-	if !f.deadline.IsZero() {
+func (n *Node) wait(ctx context.Context, call *Call) error {
+	if call.deadline != (time.Time{}) {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, f.deadline)
+		ctx, cancel = context.WithDeadline(ctx, call.deadline)
 		defer cancel()
 	}
-	err := f.conn.Wait(ctx, f.Call)
+	err := call.conn.Wait(ctx, &call.Call)
 	if err != nil {
-		n.lost(f.conn)
+		n.lost(call.conn)
 	}
 	return err
+}
+
+// repeat sends the request of a call that failed with err once more, if that is
+// right, and waits for the answer. It does so with another call: the connection
+// may still hold the first.
+func (n *Node) repeat(ctx context.Context, call *Call, err error) (*Call, error) {
+	if !n.repeatable(call.Req.Op, err) {
+		return nil, err
+	}
+	again := &Call{
+		Call: mux.Call{Req: call.Req, Buf: call.Buf},
+		conn: call.conn, newest: call.newest, deadline: call.deadline,
+	}
+	if err := n.connect(ctx, again); err != nil {
+		return nil, err
+	}
+	if err := n.startOn(ctx, again); err != nil {
+		return nil, err
+	}
+	return again, n.wait(ctx, again)
 }
 
 // repeatable tells whether a request that failed with err may be sent again.

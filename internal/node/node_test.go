@@ -10,22 +10,25 @@ import (
 
 	"github.com/seed99545744/msm/internal/leaktest"
 	"github.com/seed99545744/msm/internal/memcached"
+	"github.com/seed99545744/msm/internal/mux"
 	"github.com/seed99545744/msm/internal/proto"
 )
 
-func get(key string) *Call { return &Call{Req: proto.Request{Op: proto.OpGet, Key: key}} }
+func newCall(req proto.Request) *Call { return &Call{Call: mux.Call{Req: req}} }
+
+func get(key string) *Call { return newCall(proto.Request{Op: proto.OpGet, Key: key}) }
 
 func set(key, value string) *Call {
-	return &Call{Req: proto.Request{Op: proto.OpSet, Key: key, Value: []byte(value)}}
+	return newCall(proto.Request{Op: proto.OpSet, Key: key, Value: []byte(value)})
 }
 
-func do(t *testing.T, n *Node, call *Call, origin Origin) Flight {
+func do(t *testing.T, n *Node, call *Call) *Call {
 	t.Helper()
-	f, err := n.Do(ctx, call, origin)
+	call, err := n.Do(ctx, call)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f
+	return call
 }
 
 // TestOrigin: a CAS may travel over every connection that was there when it was
@@ -33,34 +36,34 @@ func do(t *testing.T, n *Node, call *Call, origin Origin) Flight {
 func TestOrigin(t *testing.T) {
 	leaktest.Check(t)
 	n := newNode(t, config(memcached.Start(t).Addr()))
-	do(t, n, set("key", "one"), Origin{})
-	first := do(t, n, get("key"), Origin{})
-	swap := func(f Flight, origin Origin) (Flight, error) {
+	do(t, n, set("key", "one"))
+	first := do(t, n, get("key"))
+	swap := func(read *Call, origin Origin) (*Call, error) {
 		call := set("key", "two")
-		call.Req.CAS = f.Call.Rep.CAS
-		return n.Do(ctx, call, origin)
+		call.Req.CAS, call.Origin = read.Rep.CAS, origin
+		return n.Do(ctx, call)
 	}
 
 	_, d := n.dial(&n.slots[1]) // a second connection, younger than the read
 	<-d.done
 	f, err := swap(first, first.Origin)
 	if err != nil || f.conn != n.slots[0].conn.Load() {
-		t.Errorf("got %v over connection %v, want success over the older one", err, f.conn)
+		t.Errorf("got %v want success over the older connection", err)
 	}
-	second := do(t, n, get("key"), Origin{})
+	second := do(t, n, get("key"))
 
 	n.slots[0].conn.Load().Close(errors.New("cut"))
 	if _, err := swap(first, first.Origin); !errors.Is(err, ErrYounger) {
 		t.Errorf("the older one is gone: got %v, want ErrYounger", err)
 	}
-	if f, err := swap(second, second.Origin); err != nil || f.Call.Rep.Status != proto.StatusOK {
+	if f, err := swap(second, second.Origin); err != nil || f.Rep.Status != proto.StatusOK {
 		t.Errorf("read when both were there: got %v, want success over the other", err)
 	}
-	third := do(t, n, get("key"), Origin{})
+	third := do(t, n, get("key"))
 	if _, err := swap(third, Origin{node: 8, dials: 9}); !errors.Is(err, ErrYounger) {
 		t.Errorf("read from another node: got %v, want ErrYounger", err)
 	}
-	if f, err := swap(third, Origin{}); err != nil || f.Call.Rep.Status != proto.StatusOK {
+	if f, err := swap(third, Origin{}); err != nil || f.Rep.Status != proto.StatusOK {
 		t.Errorf("unknown origin: got %v, want success", err)
 	}
 }
@@ -87,8 +90,8 @@ func TestCrowd(t *testing.T) {
 	touch := func(calls int) {
 		for range calls {
 			wg.Go(func() {
-				call := &Call{Req: proto.Request{Op: proto.OpDelete, Key: "key"}}
-				n.Do(ctx, call, Origin{}) // the answer is beside the point
+				call := newCall(proto.Request{Op: proto.OpDelete, Key: "key"})
+				n.Do(ctx, call) // the answer is beside the point
 			})
 		}
 	}
@@ -117,14 +120,14 @@ func TestWidenRefused(t *testing.T) {
 	leaktest.Check(t)
 	s := memcached.Start(t)
 	n := newNode(t, config(s.Addr()))
-	do(t, n, set("key", "one"), Origin{})
+	do(t, n, set("key", "one"))
 	n.cfg.DialContext = refuse
 	_, d := n.dial(&n.slots[1])
 	<-d.done
 	if !errors.Is(d.err, ErrDown) {
 		t.Errorf("got %v, want ErrDown", d.err)
 	}
-	do(t, n, get("key"), Origin{})
+	do(t, n, get("key"))
 	if s := n.Stats(); s.Cause != nil || s.DialErrors != 1 {
 		t.Errorf("got %+v, want a node that is up, and 1 dial error", s)
 	}
@@ -184,8 +187,8 @@ func TestText(t *testing.T) {
 				return "END\r\n"
 			})
 			n := newNode(t, config(s.Addr().String()))
-			do(t, n, get("key"), Origin{})
-			do(t, n, &Call{Req: proto.Request{Op: proto.OpGetMulti, Keys: []string{"a", "b"}}}, Origin{})
+			do(t, n, get("key"))
+			do(t, n, newCall(proto.Request{Op: proto.OpGetMulti, Keys: []string{"a", "b"}}))
 			got := s.seen()
 			if i := strings.Index(got, " O"); i >= 0 { // an opaque
 				got = got[:i+2] + strings.TrimLeft(got[i+2:], "0123456789")
@@ -193,7 +196,7 @@ func TestText(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
-			_, err := n.Do(ctx, &Call{Req: proto.Request{Op: proto.OpDelete, Key: "key", CAS: 1}}, Origin{})
+			_, err := n.Do(ctx, newCall(proto.Request{Op: proto.OpDelete, Key: "key", CAS: 1}))
 			if tt.name == "old" && !errors.Is(err, proto.ErrUnsupported) {
 				t.Errorf("delete by CAS: got %v, want ErrUnsupported", err)
 			}
@@ -230,7 +233,7 @@ func TestHandshake(t *testing.T) {
 			cfg := config(s.Addr().String())
 			cfg.Username, cfg.Password = tt.user, "secret"
 			n := newNode(t, cfg)
-			_, err := n.Do(ctx, get("key"), Origin{})
+			_, err := n.Do(ctx, get("key"))
 			if !errors.Is(err, ErrDown) || !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %v, want ErrDown and %v with %q", err, tt.want, tt.text)
 			}
@@ -251,7 +254,7 @@ func TestHandshakeHangs(t *testing.T) {
 	cfg := config(s.Addr().String())
 	cfg.DialTimeout = 30 * time.Millisecond
 	n := newNode(t, cfg)
-	if _, err := n.Do(ctx, get("key"), Origin{}); !errors.Is(err, ErrDown) {
+	if _, err := n.Do(ctx, get("key")); !errors.Is(err, ErrDown) {
 		t.Errorf("got %v, want ErrDown", err)
 	}
 	if n.Up() {
@@ -268,11 +271,11 @@ func TestRepeat(t *testing.T) {
 		repeat bool
 	}{
 		{"get", get("key"), true},
-		{"multi-get", &Call{Req: proto.Request{Op: proto.OpGetMulti, Keys: []string{"key"}}}, true},
-		{"get and touch", &Call{Req: proto.Request{Op: proto.OpGetAndTouch, Key: "key", Exptime: 9}}, false},
-		{"touch", &Call{Req: proto.Request{Op: proto.OpTouch, Key: "key"}}, false},
-		{"delete", &Call{Req: proto.Request{Op: proto.OpDelete, Key: "key"}}, false},
-		{"increment", &Call{Req: proto.Request{Op: proto.OpIncrement, Key: "key", Delta: 1}}, false},
+		{"multi-get", newCall(proto.Request{Op: proto.OpGetMulti, Keys: []string{"key"}}), true},
+		{"get and touch", newCall(proto.Request{Op: proto.OpGetAndTouch, Key: "key", Exptime: 9}), false},
+		{"touch", newCall(proto.Request{Op: proto.OpTouch, Key: "key"}), false},
+		{"delete", newCall(proto.Request{Op: proto.OpDelete, Key: "key"}), false},
+		{"increment", newCall(proto.Request{Op: proto.OpIncrement, Key: "key", Delta: 1}), false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -283,7 +286,7 @@ func TestRepeat(t *testing.T) {
 				return "close"
 			})
 			n := newNode(t, config(s.Addr().String()))
-			_, err := n.Do(ctx, tt.call, Origin{})
+			_, err := n.Do(ctx, tt.call)
 			if err == nil || errors.Is(err, ErrDown) {
 				t.Errorf("got %v, want a lost connection", err)
 			}
@@ -311,12 +314,12 @@ func TestNoRepeatAfterTimeout(t *testing.T) {
 	cfg.Timeout = 30 * time.Millisecond
 	n := newNode(t, cfg)
 	begin := time.Now()
-	_, err := n.Do(ctx, get("key"), Origin{})
+	_, err := n.Do(ctx, get("key"))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want DeadlineExceeded", err)
 	}
 	if d := time.Since(begin); d > 30*time.Millisecond+300*time.Millisecond {
 		t.Errorf("took %v, want 30 ms", d)
 	}
-	eventually(t, "the node is down", func() bool { n.Do(ctx, get("key"), Origin{}); return !n.Up() })
+	eventually(t, "the node is down", func() bool { n.Do(ctx, get("key")); return !n.Up() })
 }
