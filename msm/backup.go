@@ -1,0 +1,191 @@
+package msm
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Bounds of the queue.
+const (
+	maxWaiting = 10_000                 // sessions; who comes then runs its job itself
+	firstPause = 100 * time.Millisecond // before a job that failed is tried again; doubled every time
+	maxTries   = 7                      // in about 6 s
+)
+
+// errStopped is what jobs fail with that a queue never came to.
+var errStopped = errors.New("msm: not stored before Shutdown ended")
+
+// job stores something of a session in the background.
+type job func(ctx context.Context) error
+
+// queue runs jobs, a few at a time. Of one session one runs at a time, and one
+// waits at most: a newer one takes its place. A job that fails is tried again.
+// It is safe for concurrent use.
+type queue struct {
+	// Immutable.
+	workers int
+	timeout time.Duration // of a job
+	lost    func(error)   // is told of a job that was given up
+
+	mu      sync.Mutex       // guards what follows
+	waiting map[string]*task // by session
+	order   []string         // sessions whose task may run, in that order
+	running map[string]bool  // sessions with a job under way
+	active  int              // workers
+	resting int              // tasks between two tries
+	stopped bool
+	idle    chan struct{} // closed when nothing is left; nil: nobody waits for that
+}
+
+// task is a job and how often it was tried.
+type task struct {
+	session string
+	job     job
+	tries   int
+}
+
+func newQueue(workers int, timeout time.Duration, lost func(error)) *queue {
+	return &queue{workers: workers, timeout: timeout, lost: lost, waiting: make(map[string]*task), running: make(map[string]bool)}
+}
+
+// add has the job run soon, in place of one of the same session that waits. With
+// too many sessions waiting it runs it at once.
+func (q *queue) add(session string, j job) {
+	t := &task{session: session, job: j}
+	q.mu.Lock()
+	full := len(q.waiting) >= maxWaiting && q.waiting[session] == nil
+	if !full {
+		q.enqueue(t)
+	}
+	q.mu.Unlock()
+	if !full {
+		return
+	}
+	if err := q.run(t); err != nil {
+		q.lost(err)
+	}
+}
+
+// enqueue is add for who has mu.
+func (q *queue) enqueue(t *task) {
+	old := q.waiting[t.session]
+	q.waiting[t.session] = t
+	if old != nil || q.running[t.session] {
+		return // its place in the order is taken, or comes when the other job is done
+	}
+	q.line(t.session)
+}
+
+// line puts a session at the end of the order and sees to it that somebody
+// works. The caller has mu.
+func (q *queue) line(session string) {
+	q.order = append(q.order, session)
+	if q.active < q.workers {
+		q.active++
+		go q.work() // ends when the order is empty; drain waits for it
+	}
+}
+
+func (q *queue) work() {
+	for {
+		t := q.next()
+		if t == nil {
+			return
+		}
+		q.done(t, q.run(t))
+	}
+}
+
+func (q *queue) run(t *task) error {
+	ctx, cancel := context.WithTimeout(context.Background(), q.timeout)
+	defer cancel()
+	return t.job(ctx)
+}
+
+// next returns the next task; nil ends the worker.
+func (q *queue) next() *task {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.order) == 0 {
+		q.active--
+		q.settle()
+		return nil
+	}
+	session := q.order[0]
+	q.order = q.order[1:]
+	t := q.waiting[session]
+	delete(q.waiting, session)
+	q.running[session] = true
+	return t
+}
+
+// done takes note of how a task ended.
+func (q *queue) done(t *task, err error) {
+	t.tries++
+	q.mu.Lock()
+	delete(q.running, t.session)
+	newer := q.waiting[t.session] != nil
+	again := err != nil && !newer && t.tries < maxTries && !q.stopped && !errors.Is(err, ErrInvalidated)
+	switch {
+	case newer:
+		q.line(t.session)
+	case again:
+		q.resting++
+		// Fires once; drain waits for it.
+		time.AfterFunc(firstPause<<(t.tries-1), func() { q.retry(t) })
+	}
+	q.mu.Unlock()
+	if err != nil && !again && !newer {
+		q.lost(err)
+	}
+}
+
+// retry puts a task back whose pause is over.
+func (q *queue) retry(t *task) {
+	q.mu.Lock()
+	q.resting--
+	dropped := q.stopped
+	if !dropped && q.waiting[t.session] == nil {
+		q.enqueue(t)
+	}
+	q.settle()
+	q.mu.Unlock()
+	if dropped {
+		q.lost(errStopped)
+	}
+}
+
+// settle tells drain when nothing is left. The caller has mu.
+func (q *queue) settle() {
+	if q.idle != nil && q.active == 0 && q.resting == 0 {
+		close(q.idle)
+		q.idle = nil
+	}
+}
+
+// drain waits until nothing is left to do. When ctx ends first, what waits is
+// given up. It is called once, when nothing is added any more.
+func (q *queue) drain(ctx context.Context) error {
+	q.mu.Lock()
+	idle := make(chan struct{})
+	q.idle = idle
+	q.settle()
+	q.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	q.stopped = true
+	dropped := len(q.order)
+	q.order = nil
+	clear(q.waiting)
+	q.mu.Unlock()
+	for range dropped {
+		q.lost(errStopped)
+	}
+	return ctx.Err()
+}

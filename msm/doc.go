@@ -1,0 +1,37 @@
+// Package msm keeps the sessions of net/http applications on memcached nodes,
+// so that neither a node nor an instance of the application can lose them. It
+// is the Go counterpart of memcached-session-manager for Tomcat.
+//
+//	m, err := msm.New(msm.Config{MemcachedNodes: "n1:10.0.0.1:11211,n2:10.0.0.2:11211", NonSticky: true})
+//	if err != nil {
+//		return err
+//	}
+//	http.ListenAndServe(addr, m.Handler(mux))
+//
+// and in a handler
+//
+//	s := msm.From(r.Context())
+//	err := s.Set("user", name)
+//
+// # Two copies
+//
+// Every session lives on two nodes: its own, which its id names after the dash,
+// and the next one that is up. When a node dies, the next request finds the
+// other copy, another node takes its place, and the id's suffix changes;
+// nothing else does. A node that comes back empty or with old data is noticed
+// and mended. A response waits until what its request changed is stored.
+//
+// # Parallel requests
+//
+// Requests of one session may run at the same time, in one instance or in
+// several: what they change is merged, attribute by attribute. [Key.Update]
+// changes an attribute in a way that counts right however many do so at once.
+//
+// # The end of a session
+//
+// [Session.Invalidate] and [Session.Renew] leave a tombstone on both nodes, which
+// requests that are still under way, old cookies and nodes that come back with
+// old data all meet. What remains: when both nodes with the tombstone are lost
+// before the session would have expired, and a third, or one of them, comes back
+// with a copy from before, the session is back.
+package msm

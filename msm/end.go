@@ -1,0 +1,76 @@
+package msm
+
+import (
+	"context"
+	"time"
+)
+
+// renewGrace is for how long after Renew a request with the old cookie is taken
+// for a parallel one of the same browser, whose new cookie is on its way.
+const renewGrace = 10 * time.Second
+
+// end replaces the session's copies by tombstones, those left behind on other
+// places too, and returns when that is done. ErrUnavailable means that no node
+// could be reached.
+func (s *store) end(ctx context.Context, v *version, how tombstone) error {
+	s.each(v, func(i int) bool { return v.places[i].known == unknown }, func(i int) { s.fetch(ctx, v, i, false) })
+	return s.settle(ctx, v, intent{nonce: newNonce(), end: how})
+}
+
+// renew gives the session a new id and ends the old one. The copies of the new
+// id are made first, with the changes; nobody knows it before renew returns, and
+// the old id never gets what a login brings. Then the old id is ended, provided
+// that its version is still the one that was copied: what another request has
+// stored meanwhile is copied as well.
+func (s *store) renew(ctx context.Context, v *version, ch *changes) (*version, error) {
+	next := s.newVersion(newBase())
+	next.fresh = true
+	for range maxCommitRounds {
+		if err := s.succeed(ctx, next, v, ch); err != nil {
+			return nil, err
+		}
+		ended, err := s.endVersion(ctx, v)
+		if ended {
+			return next, nil
+		}
+		if err == nil && v.rec.dead != alive {
+			err = ErrInvalidated
+		}
+		if err != nil {
+			s.end(ctx, next, invalidated) // nobody will ask for it; should this fail, it expires
+			return nil, err
+		}
+	}
+	return nil, ErrConflict
+}
+
+// succeed stores v with the changes under the id of next.
+func (s *store) succeed(ctx context.Context, next, v *version, ch *changes) error {
+	nonce := newNonce()
+	rec, err := v.successor(&intent{changes: ch, nonce: nonce})
+	if err != nil {
+		return err
+	}
+	rec.base, rec.node, rec.alone = next.base, "", false
+	if next.rec != nil {
+		rec.node, rec.alone = next.rec.node, next.rec.alone
+	}
+	next.rec, next.unwritten = rec, true
+	return s.settle(ctx, next, intent{nonce: nonce})
+}
+
+// endVersion ends the session if its newest version is v, which becomes the
+// newest one otherwise.
+func (s *store) endVersion(ctx context.Context, v *version) (bool, error) {
+	in := intent{nonce: newNonce(), end: renewed}
+	node, second := v.roles()
+	if node < 0 {
+		return false, unavailable(v.failure())
+	}
+	written, err := s.write(ctx, v, &in, node, second)
+	if !written {
+		return v.rec != nil && v.rec.committed(in.nonce), err
+	}
+	s.each(v, func(i int) bool { return v.places[i].known == unknown }, func(i int) { s.fetch(ctx, v, i, false) })
+	return true, s.settle(ctx, v, in)
+}

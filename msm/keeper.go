@@ -1,0 +1,77 @@
+package msm
+
+import (
+	"context"
+	"time"
+)
+
+// keeper keeps sessions from one request to the next: in memcached alone, or in
+// this process with memcached behind it.
+type keeper interface {
+	// load finds the session that a cookie names; nil if there is none.
+	// errSuperseded means that it has another id since a moment ago.
+	load(ctx context.Context, id sessionID) (*hold, error)
+
+	// commit stores the batch and brings h up to date. A session that was created
+	// by this request comes into being. After an error the same batch is to be
+	// committed again before any other.
+	commit(ctx context.Context, h *hold, b *batch) error
+
+	// renew stores the batch under a new id and ends the old one. h has the new
+	// id afterwards.
+	renew(ctx context.Context, h *hold, b *batch) error
+
+	// end ends the session for everybody, before it returns.
+	end(ctx context.Context, h *hold) error
+}
+
+// batch is changes that are stored together.
+type batch struct {
+	stored changes
+	local  changes // to attributes that are not stored
+	nonce  uint64  // names the commit; 0 while changes can be added
+}
+
+func (b *batch) empty() bool { return b.stored.empty() && b.local.empty() }
+
+// look returns what the batch says of an attribute; known is whether it says
+// anything.
+func (b *batch) look(name string) (a attr, ok, known bool) {
+	c, known := b.stored.attrs[name]
+	if !known {
+		c, known = b.local.attrs[name]
+	}
+	return c.value, known && !c.gone, known
+}
+
+// hold is a session in the hands of one request. Nothing in it is shared but
+// what never changes.
+type hold struct {
+	rec      *record // without the changes of this request
+	local    []attr  // attributes that are not stored, sorted by name
+	node     string  // the session's node; "" if it has no name, or none is up
+	stamp    stamp
+	accessed time.Time // before this request
+	created  bool      // by this request
+	fresh    bool      // and not stored yet
+
+	version *version // NonSticky
+	release func()   // ends the request's exclusive use; nil without lock
+}
+
+// id is the session's id without route.
+func (h *hold) id() sessionID {
+	id := sessionID{base: h.rec.base, node: h.node}
+	if id.node != "" {
+		id.epoch = h.stamp.epoch()
+	}
+	return id
+}
+
+// look returns an attribute of the session.
+func (h *hold) look(name string) (attr, bool) {
+	if a, ok := find(h.local, name); ok {
+		return a, true
+	}
+	return find(h.rec.attrs, name)
+}

@@ -1,0 +1,104 @@
+package msm
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// errSuperseded says that the cookie's session was renewed a moment ago: the
+// browser has sent this request beside the one that did it.
+var errSuperseded = errors.New("msm: session has got a new id a moment ago")
+
+// nonSticky keeps sessions in memcached alone. It is safe for concurrent use.
+type nonSticky struct {
+	// Immutable.
+	store *store
+	sync  bool // commits wait for the second copy
+	queue *queue
+}
+
+func (k *nonSticky) load(ctx context.Context, id sessionID) (*hold, error) {
+	v, err := k.store.load(ctx, id.base, id.epoch)
+	if err != nil {
+		return nil, err
+	}
+	if v.rec == nil {
+		return nil, nil
+	}
+	if v.rec.dead != alive {
+		return nil, superseded(v.rec)
+	}
+	h := &hold{version: v, accessed: v.accessed}
+	h.refresh()
+	return h, nil
+}
+
+// superseded tells a session that has just been renewed from one that is over.
+func superseded(rec *record) error {
+	if rec.dead == renewed && time.Since(rec.accessed) < renewGrace {
+		return errSuperseded
+	}
+	return nil
+}
+
+// refresh makes h what its version is by now.
+func (h *hold) refresh() {
+	h.rec, h.stamp, h.node, h.fresh = h.version.rec, h.version.stamp, h.version.node(), false
+}
+
+func (k *nonSticky) commit(ctx context.Context, h *hold, b *batch) error {
+	local, err := b.local.merge(h.local)
+	if err != nil {
+		return err
+	}
+	if !b.stored.empty() || h.version.fresh {
+		if err := k.settle(ctx, h.version, b); err != nil {
+			return err
+		}
+	}
+	h.refresh()
+	h.local = local
+	return nil
+}
+
+func (k *nonSticky) settle(ctx context.Context, v *version, b *batch) error {
+	in := intent{changes: &b.stored, nonce: b.nonce}
+	if !k.sync {
+		in.second = k.later
+	}
+	was := *v
+	err := k.store.settle(ctx, v, in)
+	if err != nil {
+		*v = was
+	}
+	return err
+}
+
+// later has the second copy stored in the background.
+func (k *nonSticky) later(v *version) {
+	v = v.clone() // the request goes on with its own
+	k.queue.add(v.base, func(ctx context.Context) error {
+		// As the commit's own end: should no other node take the copy, the next
+		// epoch refuses the one that was left behind.
+		return k.store.settle(ctx, v, intent{nonce: v.rec.nonces[0]})
+	})
+}
+
+func (k *nonSticky) renew(ctx context.Context, h *hold, b *batch) error {
+	local, err := b.local.merge(h.local)
+	if err != nil {
+		return err
+	}
+	v, err := k.store.renew(ctx, h.version, &b.stored)
+	if err != nil {
+		return err
+	}
+	h.version, h.local = v, local
+	h.refresh()
+	return nil
+}
+
+func (k *nonSticky) end(ctx context.Context, h *hold) error {
+	return k.store.end(ctx, h.version, invalidated)
+}

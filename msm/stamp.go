@@ -1,0 +1,28 @@
+package msm
+
+// stamp orders the versions of a session: its lower 16 bits count commits, its
+// upper 16 bits are the epoch. It is kept in the flags of the stored items, so
+// that two copies can be compared without reading their values.
+//
+// A commit adds 1. A fence starts the next epoch: whoever holds a cookie of it
+// is never again shown a copy of an older one.
+type stamp uint32
+
+// epochBits is how far the epoch stands to the left.
+const epochBits = 16
+
+// next is the stamp of an ordinary commit.
+func (s stamp) next() stamp { return s + 1 }
+
+// fence is the first stamp of the next epoch.
+func (s stamp) fence() stamp { return (s | (1<<epochBits - 1)) + 1 }
+
+// epoch is what the cookie carries.
+func (s stamp) epoch() uint16 { return uint16(s >> epochBits) }
+
+// newerThan compares stamps as serial numbers (RFC 1982, section 3.2): they
+// may wrap around, as long as no two that meet are half the range apart.
+func (s stamp) newerThan(other stamp) bool { return int32(s-other) > 0 }
+
+// reaches tells whether s is of that epoch or a later one.
+func (s stamp) reaches(epoch uint16) bool { return int16(s.epoch()-epoch) >= 0 }

@@ -1,0 +1,3 @@
+package msm
+
+type counters struct{}

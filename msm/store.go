@@ -1,0 +1,280 @@
+package msm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed99545744/msm/memcache"
+)
+
+// ttlSlack is how much longer than its session an item lives. Servers count
+// in whole seconds and may drop an item up to one second early, what is left is
+// told in whole seconds again, and a sticky instance touches the copies up to
+// a second late.
+const ttlSlack = 4 * time.Second
+
+// store keeps sessions on the nodes: where their copies lie, which of them is
+// right, and how to change them. It knows nothing of requests and cookies, and
+// is safe for concurrent use.
+type store struct {
+	// Immutable.
+	client        *memcache.Client
+	keys          keyspace
+	seal          *sealer
+	failover      map[string]bool // node ids
+	maxInactive   time.Duration   // of sessions that do not say otherwise
+	backupTimeout time.Duration   // for the second copy
+	stats         *counters
+
+	nodes atomic.Pointer[topology]
+}
+
+// topology returns the servers of the client's ring in force.
+func (s *store) topology() *topology {
+	r := s.client.Ring()
+	t := s.nodes.Load()
+	if t == nil || t.ring != r {
+		t = newTopology(s.client, r, s.failover)
+		s.nodes.Store(t)
+	}
+	return t
+}
+
+func (s *store) newVersion(base string) *version {
+	return s.topology().newVersion(base, s.keys.session(base))
+}
+
+// ttl is how long the items of a session are to live.
+func ttl(maxInactive time.Duration) time.Duration {
+	if maxInactive < 0 {
+		return 0
+	}
+	return maxInactive + ttlSlack
+}
+
+// load finds the newest version of a session and gives its copies a new time to
+// live. Copies of an epoch before floor are refused: the cookie knows better. A
+// version without a record means that every place said that there is none; when
+// one could not be asked and no other has the session, load fails.
+//
+// Two copies that agree are believed; anything else is searched everywhere, and
+// mended.
+func (s *store) load(ctx context.Context, base string, floor uint16) (*version, error) {
+	v := s.newVersion(base)
+	node, second := v.roles()
+	s.each(v, func(i int) bool { return i == node || i == second }, func(i int) { s.fetch(ctx, v, i, i == node) })
+	v.home = node
+	if !v.agreed(node, second, floor) {
+		if err := s.search(ctx, v, floor); err != nil {
+			return nil, err
+		}
+		if v.rec != nil {
+			s.mend(ctx, v)
+		}
+	}
+	return v, s.judge(ctx, v)
+}
+
+// agreed tells whether the first round has settled everything, and then adopts
+// the session.
+func (v *version) agreed(node, second int, floor uint16) bool {
+	if node < 0 || !v.places[node].readable() {
+		return false
+	}
+	h := &v.places[node]
+	if v.n > 1 && (second < 0 || v.places[second].known != present || v.places[second].stamp() != h.stamp()) {
+		return false
+	}
+	if h.rec.dead == alive && (!h.stamp().reaches(floor) || h.rec.alone && v.n > 1) {
+		return false
+	}
+	v.adopt(node)
+	return true
+}
+
+// search asks all places that have not answered with a value, and adopts the
+// newest copy, if there is one.
+func (s *store) search(ctx context.Context, v *version, floor uint16) error {
+	s.each(v, func(i int) bool { return v.places[i].unread() }, func(i int) { s.fetch(ctx, v, i, true) })
+	for i := range v.n {
+		if errors.Is(v.places[i].spoilt, errNewerFormat) {
+			return fmt.Errorf("%w: %w", ErrDecode, errNewerFormat)
+		}
+	}
+	if i := v.newest(floor); i >= 0 {
+		v.adopt(i)
+		return nil
+	}
+	v.rec, v.source = nil, -1
+	if err := v.failure(); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// each runs f for the places that are wanted, at the same time.
+func (s *store) each(v *version, wanted func(i int) bool, f func(i int)) {
+	var group sync.WaitGroup
+	last := -1
+	for i := range v.n {
+		if !wanted(i) {
+			continue
+		}
+		if other := last; other >= 0 {
+			group.Go(func() { f(other) }) // ends with its operation, which the client bounds; waited for below
+		}
+		last = i
+	}
+	if last >= 0 {
+		f(last)
+	}
+	group.Wait()
+}
+
+// fetch asks the node of a place for its copy, with or without the value.
+func (s *store) fetch(ctx context.Context, v *version, i int, value bool) {
+	h := &v.places[i]
+	read := h.server.client.HeadAndTouch
+	if value {
+		read = h.server.client.GetAndTouch
+	}
+	item, err := read(ctx, v.key, ttl(s.maxInactive))
+	if err != nil && retryable(ctx, err) {
+		item, err = read(ctx, v.key, ttl(s.maxInactive))
+	}
+	h.rec, h.spoilt, h.err = nil, nil, nil
+	switch {
+	case err == nil:
+		h.known, h.item = present, item
+		h.item.Value = nil
+		if value {
+			h.rec, h.spoilt = s.decode(v, h.stamp(), item.Value)
+		}
+		h.server.learn(nil)
+	case errors.Is(err, memcache.ErrMiss):
+		h.known = absent
+		h.server.learn(nil)
+	default:
+		h.known, h.err = silent, err
+		h.server.learn(err)
+	}
+}
+
+// retryable tells whether a read that silent may succeed at once: its connection
+// died under it, say, and the server is back already.
+func retryable(ctx context.Context, err error) bool {
+	var refusal *memcache.ServerError
+	return ctx.Err() == nil && !errors.Is(err, memcache.ErrMiss) && !errors.Is(err, memcache.ErrNodeDown) &&
+		!errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &refusal)
+}
+
+// decode reads a stored value. A value of another session is none of ours: it
+// was put under this key by somebody else.
+func (s *store) decode(v *version, at stamp, value []byte) (*record, error) {
+	plain, err := s.seal.open(v.sealedAs(at), value)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := parseRecord(plain)
+	if err == nil && rec.base != v.base {
+		rec, err = nil, errNotRecord
+	}
+	return rec, err
+}
+
+// encode writes the stored value of a version's record.
+func (s *store) encode(v *version, rec *record, at stamp) ([]byte, error) {
+	return s.seal.seal(v.sealedAs(at), rec.appendTo(nil))
+}
+
+// sealedAs is what a sealed value is bound to: its key, and the stamp, which
+// lies beside it for everybody to change.
+func (v *version) sealedAs(at stamp) string {
+	return v.key + "@" + strconv.FormatUint(uint64(at), 36)
+}
+
+// judge looks at the clock: a session that has been idle for too long, or lived
+// for too long, is ended here, because reading it has given it time to live. It
+// also gives the copies of a session with a time-out of its own that time.
+func (s *store) judge(ctx context.Context, v *version) error {
+	if v.rec == nil {
+		return nil
+	}
+	v.accessed = v.rec.accessed
+	now := time.Now()
+	if left := v.places[v.source].item.Left; left > 0 && v.rec.maxInactive > 0 {
+		v.accessed = now.Add(min(0, left-ttl(v.rec.maxInactive)))
+	}
+	if v.rec.dead == alive && v.expired(now) {
+		return s.expire(ctx, v)
+	}
+	if v.rec.maxInactive != s.maxInactive {
+		s.each(v, func(i int) bool { return v.places[i].known == present }, func(i int) {
+			// Without an answer the item keeps the general time-out.
+			h := &v.places[i]
+			h.server.learn(h.server.client.Touch(ctx, v.key, ttl(v.rec.maxInactive)))
+		})
+	}
+	return nil
+}
+
+// expired tells whether the session's time is over. What is left to an item is
+// told in whole seconds: only what is surely over is.
+func (v *version) expired(now time.Time) bool {
+	if v.rec.maxLife > 0 && now.Sub(v.rec.created) >= v.rec.maxLife {
+		return true
+	}
+	return v.places[v.source].item.Left > 0 && v.rec.maxInactive > 0 && now.Sub(v.accessed) > v.rec.maxInactive
+}
+
+// expire ends a session whose time is over; v is without a record afterwards.
+func (s *store) expire(ctx context.Context, v *version) error {
+	err := s.end(ctx, v, invalidated)
+	v.rec = nil
+	if errors.Is(err, ErrInvalidated) {
+		return nil
+	}
+	return err
+}
+
+// confirm tells whether the copies are still v, and gives them new time to live.
+// It fails if no node answers.
+func (s *store) confirm(ctx context.Context, v *version) (bool, error) {
+	probe := s.newVersion(v.base)
+	node, second := probe.roles()
+	s.each(probe, func(i int) bool { return i == node || i == second }, func(i int) { s.fetch(ctx, probe, i, false) })
+	if node < 0 || probe.places[node].known == silent && (second < 0 || probe.places[second].known == silent) {
+		return false, unavailable(probe.failure())
+	}
+	same := func(i int) bool {
+		return probe.places[i].known == present && probe.places[i].stamp() == v.stamp
+	}
+	return node == v.home && same(node) && (second < 0 || probe.places[second].known == silent || same(second)), nil
+}
+
+// holders returns the ids of the nodes that hold the version now, the session's
+// node first.
+func (s *store) holders(ctx context.Context, base string) ([]string, error) {
+	v := s.newVersion(base)
+	v.home, _ = v.roles()
+	if err := s.search(ctx, v, 0); err != nil || v.rec == nil {
+		return nil, err
+	}
+	ids := make([]string, 0, v.n)
+	for step := range v.n {
+		h := &v.places[(max(v.home, 0)+step)%v.n]
+		if h.readable() && h.stamp() == v.stamp {
+			ids = append(ids, h.server.id)
+		}
+	}
+	return ids, nil
+}
+
+// newNonce names a commit.
+func newNonce() uint64 { return rand.Uint64() | 1 } // never 0, which is no nonce
