@@ -11,14 +11,15 @@ type Binary struct {
 	MaxValue int // the largest value accepted in a reply, in bytes; 0 means DefaultMaxValue
 }
 
-// The magic bytes and the length of a packet's header.
+// The magic bytes and the length of a packet's header (memcached's
+// protocol-binary.txt, "Packet structure").
 const (
 	magicRequest = 0x80
 	magicReply   = 0x81
 	headerSize   = 24
 )
 
-// The opcodes.
+// The opcodes (there, "Command opcodes").
 const (
 	opcodeGet       = 0x00
 	opcodeSet       = 0x01

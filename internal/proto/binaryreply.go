@@ -149,10 +149,9 @@ func parseStatus(h header, packet []byte, req *Request, rep *Reply) (Step, error
 	}
 	status := binaryStatus(h.status, req)
 	quiet := h.opcode == opcodeGetKQ && status != StatusAuth
-	if quiet && status == StatusMiss {
-		return StepMore, rep.passKey(req)
+	if !quiet || status != StatusMiss {
+		rep.Status = status
 	}
-	rep.Status = status
 	if status == StatusServerError || status == StatusAuth {
 		text := packet[headerSize+h.extras+h.key:]
 		if rep.Line = string(text[:min(len(text), maxLine)]); rep.Line == "" {
@@ -176,7 +175,7 @@ func binaryStatus(status uint16, req *Request) Status {
 		return StatusAuth
 	case status == statusNotFound && (swap || req.Op <= OpGetMulti || req.Op >= OpDelete && req.Op <= OpDecrement):
 		return StatusMiss
-	case status == statusNotFound && req.HasValue() && req.Op != OpSet,
+	case status == statusNotFound && req.Op >= OpReplace && req.Op <= OpPrepend,
 		status == statusExists && req.Op == OpAdd,
 		status == statusNotStored && (req.HasValue() || counter):
 		return StatusNotStored

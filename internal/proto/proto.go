@@ -113,7 +113,7 @@ type Status uint8
 const (
 	StatusOK          Status = iota
 	StatusMiss               // no such key
-	StatusNotStored          // Add, Replace, Append or Prepend: the condition was not met
+	StatusNotStored          // the condition of Add, Replace, Append or Prepend was not met, or a proxy dropped a store
 	StatusExists             // the CAS is not the item's any more
 	StatusNotNumber          // Increment or Decrement of something else
 	StatusTooLarge           // the item is over the server's limit
