@@ -122,6 +122,8 @@ var conversation = []struct {
 	{"stats sizes", "one line", Request{Op: OpStats, Key: "sizes"}, casNone, done(Reply{Stats: []Stat{{"sizes_status", "disabled"}}})},
 	{"stats reset", "no line", Request{Op: OpStats, Key: "reset"}, casNone, done(Reply{})},
 	{"stats unknown", "the user's mistake does not cost the connection", Request{Op: OpStats, Key: "nonsense"}, casNone, done(Reply{Status: StatusServerError})},
+	{"set noreply", "a key like any other", Request{Op: OpSet, Key: "noreply", Value: []byte("x")}, casNone, done(Reply{})},
+	{"delete noreply", "not the option, even at the end of the line", Request{Op: OpDelete, Key: "noreply"}, casNone, done(Reply{})},
 	{"noop", "answers", Request{Op: OpNoop}, casNone, done(Reply{})},
 	{"flush", "answers", Request{Op: OpFlushAll}, casNone, done(Reply{})},
 	{"flushed", "see before", Request{Op: OpGet, Key: "ü"}, casNone, done(Reply{Status: StatusMiss})},
