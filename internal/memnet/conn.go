@@ -52,11 +52,11 @@ func (c *Conn) Close() error {
 	if !ok {
 		return c.wrap("close", net.ErrClosed)
 	}
-	c.out.closeWrite(net.ErrClosed)
 	if unread || c.abort.Load() {
 		c.in.reset()
-		c.out.reset()
+		c.out.reset() // before the other end can see an orderly end
 	}
+	c.out.closeWrite(net.ErrClosed)
 	return nil
 }
 

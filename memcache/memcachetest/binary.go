@@ -24,7 +24,7 @@ func (c *conn) binaryCommand() error {
 		return err
 	}
 	c.srv.traffic.command(f.name)
-	if c.fault, err = c.admit(); err != nil {
+	if err := c.admit(); err != nil {
 		return err
 	}
 	switch {

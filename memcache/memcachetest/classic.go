@@ -128,7 +128,9 @@ func (c *conn) values(keys [][]byte, withCAS bool, get func(key string) (item, b
 	for _, key := range keys {
 		if it, ok := get(string(key)); ok {
 			c.value(&it, withCAS)
-			c.relieve()
+			if !c.relieve() {
+				return
+			}
 		}
 	}
 	c.say("END")

@@ -30,6 +30,7 @@ type conn struct {
 
 	authenticated bool
 	fault         Fault // in force for the command at hand
+	start         int   // of its reply in out
 
 	hangUpOnce sync.Once
 	gone       chan struct{} // closed by hangUp
@@ -77,18 +78,17 @@ func (c *conn) converse() error {
 		command = c.binaryCommand
 	}
 	for {
-		start := len(c.out)
-		c.fault = Fault{}
 		if err := command(); err != nil {
 			return err
 		}
-		if err := c.spoil(&c.fault, start); err != nil {
+		if err := c.spoil(); err != nil {
 			return err
 		}
 		if len(c.out) >= writeLimit {
-			if err := c.flush(); err != nil {
-				return err
-			}
+			c.flush()
+		}
+		if c.err != nil {
+			return c.err
 		}
 	}
 }
@@ -113,14 +113,14 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 || c.err != nil {
 		return c.err
 	}
-	if h := c.srv.health.Load(); h.Hang || h.Refuse {
-		if _, c.err = c.admit(); c.err != nil {
-			return c.err
-		}
+	if _, c.err = c.awaitHealth(); c.err != nil {
+		return c.err
 	}
+	// Counted first: who has the reply finds it counted.
+	c.srv.traffic.sent.Add(int64(len(c.out)))
 	var n int
 	n, c.err = c.nc.Write(c.out)
-	c.srv.traffic.sent.Add(int64(n))
+	c.srv.traffic.sent.Add(int64(n - len(c.out)))
 	c.out = c.out[:0]
 	if cap(c.out) > 4*writeLimit {
 		c.out = nil
@@ -129,14 +129,12 @@ func (c *conn) flush() error {
 }
 
 // relieve sends what has gathered in the middle of a long reply, unless a fault
-// waits for the whole. An error shows at the next flush.
-func (c *conn) relieve() {
-	if c.err != nil {
-		c.out = c.out[:0]
-	}
+// waits for the whole. Without a reader there is no point in going on.
+func (c *conn) relieve() (ok bool) {
 	if len(c.out) >= writeLimit && !c.fault.touchesReplies() {
 		c.flush()
 	}
+	return c.err == nil
 }
 
 // readLine returns the next line without its end; it is valid until the next

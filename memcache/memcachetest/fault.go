@@ -1,6 +1,7 @@
 package memcachetest
 
 import (
+	"bytes"
 	"errors"
 	"time"
 )
@@ -78,65 +79,72 @@ func (s *Server) SetFault(f Fault) {
 	}
 }
 
-// admit holds a command back while the server hangs, and returns the fault
-// under which it is executed.
-func (c *conn) admit() (Fault, error) {
+// admit holds a command that was read whole back while the server hangs. Then it
+// notes the fault under which the command is executed, and where its reply
+// begins.
+func (c *conn) admit() error {
+	h, err := c.awaitHealth()
+	if err == nil && h.Reset {
+		err = errReset
+	}
+	c.fault, c.start = h.Fault, len(c.out)
+	return err
+}
+
+// awaitHealth returns what is in force as soon as the server does not hang.
+func (c *conn) awaitHealth() (*health, error) {
 	for {
 		h := c.srv.health.Load()
 		switch {
 		case h.Refuse:
-			return Fault{}, errClose
-		case !h.Hang && h.Reset:
-			return Fault{}, errReset
+			return h, errClose
 		case !h.Hang:
-			return h.Fault, nil
+			return h, nil
 		}
 		select {
 		case <-h.over:
 		case <-c.gone:
-			return Fault{}, errClose
+			return h, errClose
 		}
 	}
 }
 
-// spoil does to the reply in c.out[start:] what the fault demands.
-func (c *conn) spoil(f *Fault, start int) error {
-	if start == len(c.out) || !f.touchesReplies() {
+// spoil does to the reply of a command what the fault demands.
+func (c *conn) spoil() error {
+	f := &c.fault
+	if c.start == len(c.out) || !f.touchesReplies() {
 		return nil
 	}
 	if f.Delay > 0 {
-		if err := c.delay(f.Delay, start); err != nil {
+		if err := c.delay(f.Delay); err != nil {
 			return err
 		}
-		start = 0
 	}
 	if f.Duplicate {
-		c.out = append(c.out, c.out[start:]...)
+		c.out = append(c.out, c.out[c.start:]...)
 	}
 	if f.Truncate > 0 {
-		c.out = c.out[:min(len(c.out), start+f.Truncate)]
-		if err := c.flush(); err != nil {
-			return err
-		}
+		c.out = c.out[:min(len(c.out), c.start+f.Truncate)]
 		return errClose
 	}
 	return nil
 }
 
 // delay sends what is older than the reply and waits.
-func (c *conn) delay(d time.Duration, start int) error {
-	reply := append([]byte(nil), c.out[start:]...)
-	c.out = c.out[:start]
+func (c *conn) delay(d time.Duration) error {
+	reply := bytes.Clone(c.out[c.start:])
+	c.out = c.out[:c.start]
 	if err := c.flush(); err != nil {
 		return err
 	}
-	c.out = append(c.out, reply...)
+	c.out, c.start = append(c.out, reply...), 0
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
 	case <-c.gone:
+		c.out = nil
 		return errClose
 	}
 }

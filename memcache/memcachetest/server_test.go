@@ -29,9 +29,22 @@ func dial(t *testing.T, s *Server) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newClient(t, nc)
+}
+
+func newClient(t *testing.T, nc net.Conn) *client {
 	t.Cleanup(func() { nc.Close() })
 	nc.SetDeadline(time.Now().Add(10 * time.Second))
 	return &client{t, nc, bufio.NewReader(nc)}
+}
+
+func dialTCP(t *testing.T, addr string) *client {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newClient(t, nc)
 }
 
 func (c *client) send(s string) {
@@ -59,6 +72,18 @@ func (c *client) wantEnd(want string, wantErr error) {
 	if string(got) != want || !errors.Is(err, wantErr) {
 		c.t.Fatalf("got %q, %v; want %q, %v", got, err, want, wantErr)
 	}
+}
+
+// start starts a server that ends with the test.
+func start(t *testing.T, cfg Config) *Server {
+	t.Helper()
+	leaktest.Check(t)
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
 }
 
 // servers are the ways to start a server.

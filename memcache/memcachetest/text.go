@@ -125,7 +125,7 @@ func (c *conn) run(name string, h handler, args [][]byte) error {
 // begin waits until the command may be executed; not ok means that a fault has
 // answered it.
 func (c *conn) begin() (ok bool, err error) {
-	if c.fault, err = c.admit(); err != nil {
+	if err := c.admit(); err != nil {
 		return false, err
 	}
 	if c.fault.Fail != "" {
