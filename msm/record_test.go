@@ -262,13 +262,18 @@ func FuzzParseRecord(f *testing.F) {
 func allocated(f func()) uint64 {
 	const runs = 20
 	f()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
+	before := heapAllocated()
 	for range runs {
 		f()
 	}
-	runtime.ReadMemStats(&after)
-	return (after.TotalAlloc - before.TotalAlloc) / runs
+	return (heapAllocated() - before) / runs
+}
+
+// heapAllocated returns the bytes allocated since the process started.
+func heapAllocated() uint64 {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.TotalAlloc
 }
 
 // SR-40: no value makes the parser allocate more than 8 times its length and

@@ -55,6 +55,8 @@ func markOf(t Transcoder) byte {
 	switch t.(type) {
 	case jsonTranscoder:
 		return codecJSON
+	case gobTranscoder:
+		return codecGob
 	}
 	return codecCustom
 }
@@ -73,6 +75,8 @@ func (c codecs) decode(codec byte, data []byte, into any) error {
 	switch codec {
 	case codecJSON:
 		return JSON.Decode(data, into)
+	case codecGob:
+		return Gob.Decode(data, into)
 	}
 	return fmt.Errorf("msm: the attribute was encoded by transcoder %d, which is not configured here", codec)
 }
