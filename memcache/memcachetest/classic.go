@@ -154,22 +154,20 @@ func (c *conn) delete(args [][]byte) {
 		c.say("ERROR")
 		return
 	}
-	if len(args[0]) > maxKey {
-		c.answer(args, badFormat)
-		return
-	}
-	rest := args[1:]
+	key, options := string(args[0]), args[1:] // a key may be "noreply" too
+	rest := options
 	if noReply(rest) {
 		rest = rest[:len(rest)-1]
 	}
-	if len(rest) > 1 || len(rest) == 1 && string(rest[0]) != "0" {
-		c.answer(args, badFormat+".  Usage: delete <key> [noreply]")
-		return
-	}
-	if c.srv.store.remove(string(args[0]), 0) == stored {
-		c.answer(args, "DELETED")
-	} else {
-		c.answer(args, "NOT_FOUND")
+	switch {
+	case len(key) > maxKey:
+		c.answer(options, badFormat)
+	case len(rest) > 1 || len(rest) == 1 && string(rest[0]) != "0":
+		c.answer(options, badFormat+".  Usage: delete <key> [noreply]")
+	case c.srv.store.remove(key, 0) == stored:
+		c.answer(options, "DELETED")
+	default:
+		c.answer(options, "NOT_FOUND")
 	}
 }
 
