@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ type options struct {
 	sessions                     bool
 	peers, workloads, goroutines string
 	unix                         bool
-	benchstat, chart             string
+	benchstat, chart, profile    string
 	guard                        bool
 	plan                         plan
 	subject                      string // the summary is about it
@@ -64,6 +65,7 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 	fs.IntVar(&o.plan.blasterConns, "blaster-conns", memcache.DefaultConns, "connections of the contender «blaster»")
 	fs.StringVar(&o.benchstat, "benchstat", "", "a `folder` to write a file for benchstat into, for each contender")
 	fs.StringVar(&o.chart, "chart", "", "an SVG `file` to write a chart into")
+	fs.StringVar(&o.profile, "cpuprofile", "", "a `file` to write a CPU profile of all contenders into")
 	fs.BoolVar(&o.guard, "guard", false, fmt.Sprintf("fail if a workload at %d goroutines falls below two thirds of its goal", guardedAt))
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -107,6 +109,22 @@ func (o *options) fillPlan() (err error) {
 	return nil
 }
 
+// profiled carries out the plan, under the profiler if that is wanted.
+func (o options) profiled() ([]outcome, error) {
+	if o.profile != "" {
+		f, err := os.Create(o.profile)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return nil, err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	return o.plan.run()
+}
+
 func run(args []string, out io.Writer) error {
 	o, err := parseFlags(args, out)
 	if err == flag.ErrHelp {
@@ -125,7 +143,7 @@ func run(args []string, out io.Writer) error {
 	caption := fmt.Sprintf("%s, %s/%s, GOMAXPROCS %d; memcached -t 1 on the same machine; median of %d rounds of %v",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), o.plan.rounds, o.plan.duration)
 	fmt.Fprintln(out, caption)
-	outcomes, err := o.plan.run()
+	outcomes, err := o.profiled()
 	if err != nil {
 		return err
 	}
