@@ -2,6 +2,7 @@ package memcache
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/seed99545744/msm/internal/node"
@@ -47,7 +48,8 @@ func (c *Client) FlushAll(ctx context.Context) error {
 // each sends a request to every node, in parallel, and gives the answers to
 // take, one after the other.
 func (c *Client) each(ctx context.Context, op string, code proto.Op, section string, take func(id string, call *node.Call)) error {
-	nodes := c.nodes()
+	t := c.core.topology.Load()
+	nodes := c.nodes(t)
 	if len(nodes) == 0 {
 		return ErrNoNodes
 	}
@@ -58,7 +60,10 @@ func (c *Client) each(ctx context.Context, op string, code proto.Op, section str
 		call, err := c.send(ctx, op, n, c.core.call(code, section))
 		mu.Lock()
 		defer mu.Unlock()
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrClosed) && c.core.topology.Load() != t:
+			return // the node has left meanwhile
+		case err != nil:
 			errs[n.ID()] = err
 			return
 		}
@@ -71,9 +76,8 @@ func (c *Client) each(ctx context.Context, op string, code proto.Op, section str
 	return &MultiError{Errs: errs}
 }
 
-// nodes returns those of the Client in the order of its ring, or that of a view.
-func (c *Client) nodes() []*node.Node {
-	t := c.core.topology.Load()
+// nodes returns the nodes of t in the order of its ring; of a view, its node.
+func (c *Client) nodes(t *topology) []*node.Node {
 	var nodes []*node.Node
 	for _, rn := range t.ring.Nodes() {
 		if !c.view || rn.ID == c.only {

@@ -206,30 +206,35 @@ func TestCancel(t *testing.T) {
 			s := newServer(t)
 			c := newClient(t, memcache.Config{Nodes: nodes(s.Addr()), Protocol: p, Timeout: 10 * time.Second})
 			must(t, c.Set(ctx, &memcache.Item{Key: "key", Value: []byte("one")}))
-			s.SetFault(memcachetest.Fault{Delay: 30 * time.Millisecond})
+			s.SetFault(memcachetest.Fault{Hang: true})
+			hasty, cancel := context.WithCancel(ctx)
 			var wg sync.WaitGroup
-			for i := range 20 {
+			for range 10 {
 				wg.Go(func() {
-					if i%2 == 0 {
-						if item, err := c.Get(ctx, "key"); err != nil || string(item.Value) != "one" {
-							t.Errorf("a patient caller got %q, %v, want one", item.Value, err)
-						}
-						return
-					}
-					begin := time.Now()
-					hasty, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
-					defer cancel()
-					if _, err := c.Get(hasty, "key"); !errors.Is(err, context.DeadlineExceeded) {
-						t.Errorf("got %v, want DeadlineExceeded", err)
-					}
-					if d := time.Since(begin); d > 10*time.Millisecond+soon {
-						t.Errorf("took %v to leave", d)
+					if item, err := c.Get(ctx, "key"); err != nil || string(item.Value) != "one" {
+						t.Errorf("a patient caller got %q, %v, want one", item.Value, err)
 					}
 				})
 			}
+			left := make(chan error)
+			for range 10 {
+				go func() { _, err := c.Get(hasty, "key"); left <- err }() // ends with hasty
+			}
+			eventually(t, "all calls are in flight", func() bool { return c.Stats().Nodes[0].InFlight == 20 })
+			begin := time.Now()
+			cancel()
+			for range 10 {
+				if err := <-left; !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v, want Canceled", err)
+				}
+			}
+			if d := time.Since(begin); d > 50*time.Millisecond {
+				t.Errorf("the hasty ones took %v to leave", d)
+			}
+			s.SetFault(memcachetest.Fault{})
 			wg.Wait()
-			if n := c.Stats().Nodes[0]; n.Dials != 1 || n.Timeouts != 10 {
-				t.Errorf("got %+v, want 1 connection and 10 timeouts", n)
+			if n := c.Stats().Nodes[0]; n.Dials != 1 || n.Cancelled != 10 {
+				t.Errorf("got %+v, want 1 connection and 10 cancelled", n)
 			}
 		})
 	}

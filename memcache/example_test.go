@@ -214,3 +214,114 @@ func ExampleClient_Stats() {
 	}
 	// Output: n1 true 0 1 0
 }
+
+func ExampleItem() {
+	c, end := exampleClient()
+	defer end()
+	ctx := context.Background()
+	item := &memcache.Item{Key: "key", Value: []byte("value"), Flags: 42, TTL: 10 * time.Minute}
+	if err := c.Set(ctx, item); err != nil {
+		log.Fatal(err)
+	}
+	found, err := c.Get(ctx, "key")
+	fmt.Println(string(found.Value), found.Flags, found.CAS == item.CAS, err)
+	// Output: value 42 true <nil>
+}
+
+func ExampleProtocol() {
+	server := memcachetest.NewServer()
+	defer server.Close()
+	for _, p := range []memcache.Protocol{memcache.Text, memcache.Classic, memcache.Meta, memcache.Binary} {
+		c, err := memcache.New(memcache.Config{Nodes: server.Addr(), Protocol: p})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(c.DeleteCAS(context.Background(), "key", 1))
+		c.Close()
+	}
+	// Output:
+	// memcache: no such item
+	// memcache: operation not supported by this protocol
+	// memcache: no such item
+	// memcache: no such item
+}
+
+func ExampleFailover() {
+	server := memcachetest.NewServer()
+	defer server.Close()
+	c, err := memcache.New(memcache.Config{
+		Nodes:    "n1:" + server.Addr() + ",n2:127.0.0.1:1", // n2 is down
+		Failover: memcache.NextNode,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	for i := range 100 {
+		err = errors.Join(err, c.Set(context.Background(), &memcache.Item{Key: fmt.Sprint("key-", i)}))
+	}
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleOperation() {
+	server := memcachetest.NewServer()
+	defer server.Close()
+	var hits, misses int // a service would count in atomics, or in its metrics library
+	c, err := memcache.New(memcache.Config{
+		Nodes: "n1:" + server.Addr(),
+		Observe: func(_ context.Context, op memcache.Operation) {
+			switch {
+			case op.Name == "Get" && op.Err == nil:
+				hits++
+			case op.Name == "Get" && op.Err == memcache.ErrMiss:
+				misses++
+			}
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	c.Set(context.Background(), &memcache.Item{Key: "key"})
+	c.Get(context.Background(), "key")
+	c.Get(context.Background(), "absent")
+	fmt.Println(hits, misses)
+	// Output: 1 1
+}
+
+func ExampleServerError() {
+	server := memcachetest.NewServer()
+	defer server.Close()
+	c, err := memcache.New(memcache.Config{Nodes: server.Addr()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	c.Ping(context.Background())
+	server.SetFault(memcachetest.Fault{Fail: "SERVER_ERROR out of memory storing object"})
+	err = c.Set(context.Background(), &memcache.Item{Key: "key"})
+	var said *memcache.ServerError
+	if errors.As(err, &said) {
+		fmt.Println(said.Line)
+	}
+	// Output: SERVER_ERROR out of memory storing object
+}
+
+func ExampleMultiError() {
+	server := memcachetest.NewServer()
+	defer server.Close()
+	c, err := memcache.New(memcache.Config{Nodes: "n1:" + server.Addr() + ",n2:127.0.0.1:1"}) // n2 is down
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	err = c.Ping(context.Background())
+	var failed *memcache.MultiError
+	if errors.As(err, &failed) {
+		for node, err := range failed.Errs {
+			fmt.Println(node, errors.Is(err, memcache.ErrNodeDown))
+		}
+	}
+	// Output: n2 true
+}

@@ -51,7 +51,7 @@ func (s *NodeStats) Errors() uint64 {
 // Stats returns a snapshot of what has been done; of a view, at its node.
 func (c *Client) Stats() Stats {
 	var stats Stats
-	for _, n := range c.nodes() {
+	for _, n := range c.nodes(c.core.topology.Load()) {
 		s := n.Stats()
 		stats.Nodes = append(stats.Nodes, NodeStats{
 			ID: n.ID(), Addr: n.Addr(),

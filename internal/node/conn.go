@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,7 +155,7 @@ func (n *Node) runDial(ctx context.Context, s *slot, d *dial) {
 		err = ErrClosed
 	default:
 		s.pause.extend()
-		err = fmt.Errorf("%w: %w", ErrDown, err)
+		err = &downError{err}
 	}
 	d.err = err
 	s.mu.Unlock()
@@ -167,7 +166,7 @@ func (n *Node) runDial(ctx context.Context, s *slot, d *dial) {
 func (n *Node) lost(c *conn) {
 	cause := c.Err()
 	if cause != nil && c.slot.conn.CompareAndSwap(c, nil) && errors.Is(cause, mux.ErrStalled) {
-		n.fail(fmt.Errorf("%w: %w", ErrDown, cause))
+		n.fail(&downError{cause})
 	}
 }
 

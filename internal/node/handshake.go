@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -196,19 +197,13 @@ func exchange(nc net.Conn, codec proto.Codec, req *proto.Request) (*proto.Reply,
 // not memcached, and proxies, say something odd, and get classic commands.
 func hasMeta(version string) bool {
 	version, _, _ = strings.Cut(version, "-") // 1.6.21-12-gabcdef is a build from git
-	parts := strings.Split(version, ".")
-	if len(parts) != 3 {
-		return false
-	}
-	since := [3]uint64{1, 6, 18}
-	for i, part := range parts {
-		v, err := strconv.ParseUint(part, 10, 16)
-		if err != nil || v < since[i] {
+	var numbers []uint64
+	for part := range strings.SplitSeq(version, ".") {
+		n, err := strconv.ParseUint(part, 10, 16)
+		if err != nil {
 			return false
 		}
-		if v > since[i] {
-			return true // whatever comes behind
-		}
+		numbers = append(numbers, n)
 	}
-	return true
+	return len(numbers) == 3 && slices.Compare(numbers, []uint64{1, 6, 18}) >= 0
 }

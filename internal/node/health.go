@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 )
@@ -15,6 +16,21 @@ const (
 	minPause = 20 * time.Millisecond
 	maxPause = 5 * time.Second
 )
+
+// downError is why a node is down: ErrDown to errors.Is, and what lies behind it,
+// unless that is a timeout: nobody waited for this operation.
+type downError struct{ cause error }
+
+func (e *downError) Error() string {
+	return ErrDown.Error() + ": " + strings.TrimPrefix(e.cause.Error(), "memcache: ")
+}
+
+func (e *downError) Unwrap() []error {
+	if isTimeout(e.cause) {
+		return []error{ErrDown}
+	}
+	return []error{ErrDown, e.cause}
+}
 
 // backoff says when to try again what keeps failing. The zero backoff is over.
 type backoff struct {

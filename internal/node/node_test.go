@@ -154,7 +154,7 @@ func TestHasMeta(t *testing.T) {
 		{"1.4.15", false, "too old"},
 		{"0.5.0", false, "twemproxy"},
 		{"mcrouter 38.5.0", false, "a proxy"},
-		{"37.0.0 mcrouter", true, "numbers come first: taken for memcached"},
+		{"37.0.0 mcrouter", false, "a proxy"},
 		{"1.6", false, "not memcached's form"},
 		{"1.6.x", false, "no number"},
 		{"1.6.-18", false, "no number"},
