@@ -123,7 +123,7 @@ func TestCookieCandidates(t *testing.T) {
 	}{
 		{"none", "no header at all", nil, nil},
 		{"one", "the usual case", []string{"__Host-sid=" + base(0)}, []string{base(0)}},
-		{"among others", "names that contain ours are not ours",
+		{"REQ-09 among others", "names that contain ours are not ours",
 			[]string{"a=b; x__Host-sid=" + base(1) + "; __Host-sid=" + base(0) + "; __Host-sidx=" + base(2)}, []string{base(0)}},
 		{"other case", "cookie names have a case", []string{"__host-sid=" + base(0)}, nil},
 		{"two lines", "HTTP/2 may split the header", []string{"__Host-sid=" + base(0), "__Host-sid=" + base(1)}, []string{base(0), base(1)}},

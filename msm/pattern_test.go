@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// REQ-01: what matches in full.
 func TestPatternMatchesRequests(t *testing.T) {
 	for _, tc := range []struct {
 		name, reason, expr, method, target string

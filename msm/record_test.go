@@ -142,7 +142,7 @@ func TestRecordKeepsUnknownFrames(t *testing.T) {
 	}
 }
 
-// SR-45: whatever lies under our key, parseRecord says what it is and does not
+// SR-45, BIN-04, BIN-05: whatever lies under our key, parseRecord says what it is and does not
 // panic.
 func TestSR45_GarbageIsNoRecord(t *testing.T) {
 	good := (&record{base: testBase, created: ms(1), nonces: [maxNonces]uint64{7}, attrs: []attr{{"a", 1, []byte("x")}, {"b", 1, nil}}}).appendTo(nil)

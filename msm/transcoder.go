@@ -57,6 +57,8 @@ func markOf(t Transcoder) byte {
 		return codecJSON
 	case gobTranscoder:
 		return codecGob
+	case xmlTranscoder:
+		return codecXML
 	}
 	return codecCustom
 }
@@ -77,6 +79,8 @@ func (c codecs) decode(codec byte, data []byte, into any) error {
 		return JSON.Decode(data, into)
 	case codecGob:
 		return Gob.Decode(data, into)
+	case codecXML:
+		return XML.Decode(data, into)
 	}
 	return fmt.Errorf("msm: the attribute was encoded by transcoder %d, which is not configured here", codec)
 }
