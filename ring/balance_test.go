@@ -80,7 +80,7 @@ func TestMinimalMovement(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, s := range []Strategy{XXHash, Ketama, KetamaSpy, Twemproxy, Rendezvous} {
 		for range 12 {
-			// Beyond 22 nodes float32 changes the number of points of the ketamas.
+			// From 25 nodes on, float32 can change the number of points of the ketamas.
 			before := randomRing(t, rng, s, 20)
 			gone := before.nodes[rng.IntN(len(before.nodes))]
 			after, err := before.Without(gone.ID)

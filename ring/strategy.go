@@ -24,9 +24,9 @@ const (
 	// Ketama is libmemcached's weighted ketama with MD5 (BEHAVIOR_KETAMA_WEIGHTED,
 	// pylibmc's "ketama_weighted", PHP's OPT_LIBKETAMA_COMPATIBLE). It hashes the
 	// host, and ":port" unless that is 11211; of a socket, its path and ":0".
-	// Points are shared out by weight among all nodes and their numbers rounded, so
-	// nodes of unequal weight, or more than some twenty, trade a few more keys when
-	// one comes or goes.
+	// It shares points out by weight among all nodes and rounds, so when one comes
+	// or goes, others can trade keys: with unequal weights, and beyond 24 equal nodes,
+	// where it is up to 3 % of all keys.
 	Ketama
 
 	// KetamaSpy is spymemcached's KetamaNodeLocator with KETAMA_HASH. It hashes
