@@ -99,7 +99,7 @@ func (b *batch[T]) split(t *topology, list []T, check bool) []*part[T] {
 		p := byNode[n]
 		if p == nil {
 			p = &part[T]{batch: b, node: n}
-			if len(t.nodes) == 1 || b.c.view {
+			if t.sole != nil || b.c.view {
 				p.list = make([]T, 0, len(list))
 			}
 			byNode[n] = p

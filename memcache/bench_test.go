@@ -12,6 +12,7 @@ func BenchmarkMulti(b *testing.B) {
 	for _, p := range protocols {
 		c := newClient(b, memcache.Config{Nodes: nodes(startReal(b)), Protocol: p})
 		items, keys := batchOf(100, 100)
+		must(b, c.SetMulti(ctx, items))
 		b.Run(protocolName(p)+"/SetMulti", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -36,6 +36,7 @@ type core struct {
 type topology struct {
 	ring  *ring.Ring
 	nodes map[string]*node.Node // by id
+	sole  *node.Node            // the only node, if there is only one
 	views map[string]*Client
 }
 
@@ -61,15 +62,18 @@ func (co *core) build(r *ring.Ring) (left []*node.Node) {
 	if old == nil {
 		old = &topology{}
 	}
-	fresh := &topology{r, make(map[string]*node.Node), make(map[string]*Client)}
+	fresh := &topology{ring: r, nodes: make(map[string]*node.Node), views: make(map[string]*Client)}
 	for _, rn := range r.Nodes() {
 		n := old.nodes[rn.ID]
 		if n == nil || n.Addr() != rn.Addr {
 			co.number = max(co.number+1, 1) // 0 is no number
 			n = node.New(co.cfg.node(rn, co.number))
 		}
-		fresh.nodes[rn.ID] = n
+		fresh.nodes[rn.ID], fresh.sole = n, n
 		fresh.views[rn.ID] = &Client{core: co, view: true, only: rn.ID}
+	}
+	if len(fresh.nodes) > 1 {
+		fresh.sole = nil
 	}
 	for id, n := range old.nodes {
 		if fresh.nodes[id] != n {
@@ -144,17 +148,17 @@ func (co *core) call(op proto.Op, key string) *node.Call {
 // free takes back a call that was answered.
 func (co *core) free(call *node.Call) {
 	call.Req, call.Buf, call.Value, call.Origin = proto.Request{}, nil, nil, node.Origin{}
-	clear(call.Items)
-	if cap(call.Items) > maxChunk {
-		call.Items = nil
-	}
+	clear(call.Items) // its length is bounded by maxChunk
 	co.calls.Put(call)
 }
 
 // locate returns the node for key, nil if there is none.
 func (c *Client) locate(t *topology, key string) *node.Node {
-	if c.view {
+	switch {
+	case c.view:
 		return t.nodes[c.only]
+	case t.sole != nil:
+		return t.sole
 	}
 	n := t.nodes[t.ring.Locate(key).ID]
 	if c.core.cfg.Failover == NextNode && n != nil && !n.Up() {
