@@ -266,6 +266,12 @@ func cutUvarint(data []byte) (v uint64, rest []byte, ok bool) {
 	return v, data[n:], true
 }
 
+// cutVarint is cutUvarint for signed numbers, in encoding/binary's zigzag form.
+func cutVarint(data []byte) (v int64, rest []byte, ok bool) {
+	u, rest, ok := cutUvarint(data)
+	return int64(u>>1) ^ -int64(u&1), rest, ok
+}
+
 func (r *record) parseFrame(kind byte, payload []byte) error {
 	ok := false
 	switch kind {
@@ -306,28 +312,20 @@ type headReader struct {
 	bad  bool
 }
 
-func (h *headReader) uvarint() uint64 {
-	v, rest, ok := cutUvarint(h.rest)
-	h.rest, h.bad = rest, h.bad || !ok
-	return v
-}
-
 func (h *headReader) time() time.Time {
-	ms := h.uvarint()
-	h.bad = h.bad || ms > maxMillis
+	ms, rest, ok := cutUvarint(h.rest)
+	h.rest, h.bad = rest, h.bad || !ok || ms > maxMillis
 	if h.bad || ms == 0 {
 		return time.Time{}
 	}
 	return time.UnixMilli(int64(ms))
 }
 
-// duration reads a signed varint (the zigzag of encoding/binary) of
-// milliseconds that does not overflow a Duration.
+// duration reads milliseconds that do not overflow a Duration.
 func (h *headReader) duration() time.Duration {
-	u := h.uvarint()
-	ms := int64(u>>1) ^ -int64(u&1)
+	ms, rest, ok := cutVarint(h.rest)
 	d := time.Duration(ms) * time.Millisecond
-	h.bad = h.bad || d.Milliseconds() != ms
+	h.rest, h.bad = rest, h.bad || !ok || d.Milliseconds() != ms
 	return d
 }
 

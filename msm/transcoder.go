@@ -59,6 +59,8 @@ func markOf(t Transcoder) byte {
 		return codecGob
 	case xmlTranscoder:
 		return codecXML
+	case compactTranscoder:
+		return codecCompact
 	}
 	return codecCustom
 }
@@ -81,6 +83,8 @@ func (c codecs) decode(codec byte, data []byte, into any) error {
 		return Gob.Decode(data, into)
 	case codecXML:
 		return XML.Decode(data, into)
+	case codecCompact:
+		return Compact.Decode(data, into)
 	}
 	return fmt.Errorf("msm: the attribute was encoded by transcoder %d, which is not configured here", codec)
 }
