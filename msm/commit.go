@@ -71,7 +71,7 @@ func (s *store) settle(ctx context.Context, v *version, in intent) error {
 // cannot be mended now is found wanting again.
 func (s *store) mend(ctx context.Context, v *version) {
 	was := *v
-	if err := s.settle(ctx, v, intent{}); err != nil && v.rec == nil {
+	if err := s.settle(ctx, v, intent{}); err != nil && (v.rec == nil || v.source < 0) {
 		*v = was
 	}
 }
@@ -96,6 +96,9 @@ func (v *version) mustWrite(in *intent, node, second int) bool {
 // what was found instead.
 func (s *store) write(ctx context.Context, v *version, in *intent, node, second int) (bool, error) {
 	rec, err := v.successor(in)
+	if err == nil {
+		err = s.fits(rec)
+	}
 	if err != nil {
 		return false, err
 	}

@@ -218,9 +218,6 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Disabled && cfg.NonSticky {
 		p.add("Disabled", "excludes NonSticky, which has no sessions without memcached: unset one of them")
 	}
-	if !cfg.NonSticky {
-		p.add("NonSticky", "must be true in this release: sticky sessions come with the next one")
-	}
 	if cfg.LockingMode != "" && cfg.LockingMode != "none" {
 		p.add("LockingMode", "must be empty or none in this release")
 	}

@@ -7,7 +7,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
-	"sync"
+
 	"testing"
 	"time"
 
@@ -17,7 +17,6 @@ import (
 // nodes is a set of memcached nodes in this process, n1, n2 and so on.
 type nodes struct {
 	t       *testing.T
-	mu      sync.Mutex
 	servers []*memcachetest.Server
 }
 
@@ -150,6 +149,17 @@ func poll(t *testing.T, what string, try func() bool) {
 		}
 		runtime.Gosched()
 	}
+}
+
+// rest waits until nothing is left to do in the background of m.
+func rest(t *testing.T, m *Manager) {
+	t.Helper()
+	q := m.core.Load().queue
+	poll(t, "background work is done", func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.active == 0 && q.resting == 0
+	})
 }
 
 // must stops the test on an error.

@@ -30,6 +30,10 @@ type batch struct {
 	stored changes
 	local  changes // to attributes that are not stored
 	nonce  uint64  // names the commit; 0 while changes can be added
+
+	// Guarded by the mu of the entry that keeps it.
+	parts   []*batch // that were joined to this one
+	failure error    // why it will never be stored
 }
 
 func (b *batch) empty() bool { return b.stored.empty() && b.local.empty() }
@@ -55,7 +59,9 @@ type hold struct {
 	created  bool      // by this request
 	fresh    bool      // and not stored yet
 
-	version *version // NonSticky
+	version *version // NonSticky; of a fresh session always
+	entry   *entry   // sticky
+	taken   bool     // sticky: another instance served the session before
 	release func()   // ends the request's exclusive use; nil without lock
 }
 

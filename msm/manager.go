@@ -15,6 +15,7 @@ import (
 // down. It is safe for concurrent use.
 type Manager struct {
 	core  atomic.Pointer[core] // nil after Shutdown
+	table *table               // of sticky sessions
 	stats counters
 
 	change sync.Mutex // held by Reconfigure and Shutdown from beginning to end
@@ -40,7 +41,7 @@ type core struct {
 // New makes a Manager. It does no I/O: nodes may be down. The error joins every
 // problem of cfg, each with its field and what to do.
 func New(cfg Config) (*Manager, error) {
-	m := new(Manager)
+	m := &Manager{table: newTable()}
 	c, err := m.build(cfg)
 	if err != nil {
 		return nil, err
@@ -90,7 +91,13 @@ func (m *Manager) build(cfg Config) (*core, error) {
 			maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: &m.stats,
 		}
 	}
-	c.keeper = &nonSticky{store: c.store, sync: cfg.SessionBackupSync, queue: c.queue}
+	if cfg.NonSticky {
+		c.keeper = &nonSticky{store: c.store, sync: cfg.SessionBackupSync, queue: c.queue}
+	} else {
+		k := &sticky{table: m.table, store: c.store, route: cfg.Route, sync: cfg.SessionBackupSync, queue: c.queue}
+		m.table.setSweep(k.sweep)
+		c.keeper = k
+	}
 	return c, nil
 }
 
@@ -184,12 +191,17 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
-	return c.retire(ctx)
+	err := c.retire(ctx)
+	m.table.close()
+	return err
 }
 
 // retire ends a core that serves no new requests.
 func (c *core) retire(ctx context.Context) error {
 	err := c.gate.shut(ctx)
+	if k, ok := c.keeper.(*sticky); ok {
+		k.drain()
+	}
 	err = errors.Join(err, c.queue.drain(ctx))
 	if c.owned {
 		err = errors.Join(err, c.store.client.Close())

@@ -105,35 +105,37 @@ func (c *change) on(old attr, ok bool) (attr, error) {
 	return old, nil
 }
 
-// after returns ch and what was done before it as one. after is what merge
-// made of both: the values that updates have come to by now.
-func (ch *changes) after(earlier *changes, base, after []attr) *changes {
-	joint := &changes{attrs: maps.Clone(earlier.attrs), maxInactive: cmp.Or(ch.maxInactive, earlier.maxInactive)}
-	for name, c := range ch.attrs {
+// resolved returns ch as it was merged into base, which made after of it: what
+// updates have come to there, and from which values.
+func (ch *changes) resolved(base, after []attr) changes {
+	result := changes{attrs: maps.Clone(ch.attrs), maxInactive: ch.maxInactive}
+	for name, c := range result.attrs {
 		if len(c.updates) > 0 {
-			c = c.following(earlier.attrs, base, name)
+			var ok bool
+			c.before, ok = find(base, name)
+			c.absent = !ok
 			c.value, _ = find(after, name)
+			result.attrs[name] = c
 		}
-		joint.put(name, c)
 	}
-	return joint
+	return result
 }
 
-// following is a computed change with what was done to its attribute before.
-func (c change) following(earlier map[string]change, base []attr, name string) change {
-	first, touched := earlier[name]
-	switch {
-	case !touched:
-		var ok bool
-		c.before, ok = find(base, name)
-		c.absent = !ok
-	case len(first.updates) == 0: // computed from what was set here
-		c = change{}
-	default:
-		c.before, c.absent = first.before, first.absent
-		c.updates = slices.Concat(first.updates, c.updates)
+// then adds what was done after ch. Both are resolved.
+func (ch *changes) then(later *changes) {
+	ch.maxInactive = cmp.Or(later.maxInactive, ch.maxInactive)
+	for name, c := range later.attrs {
+		first, touched := ch.attrs[name]
+		switch {
+		case !touched || len(c.updates) == 0:
+		case len(first.updates) == 0: // computed from what was set here
+			c = change{value: c.value}
+		default:
+			c.before, c.absent = first.before, first.absent
+			c.updates = slices.Concat(first.updates, c.updates)
+		}
+		ch.put(name, c)
 	}
-	return c
 }
 
 // find looks an attribute up by name.

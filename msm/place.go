@@ -159,6 +159,9 @@ func (v *version) node() string {
 	return v.places[v.home].server.name
 }
 
+// untouched tells whether no node can ever have a copy.
+func (v *version) untouched() bool { return v.fresh && v.stamp == 0 }
+
 // clone returns a copy of v for another goroutine.
 func (v *version) clone() *version {
 	c := *v

@@ -13,6 +13,10 @@ import (
 	"github.com/seed99545744/msm/memcache"
 )
 
+// maxStored is how large a session may be: what a memcached with its usual -I
+// takes, less key and seal.
+const maxStored = memcache.DefaultMaxItemSize - 512
+
 // ttlSlack is how much longer than its session an item lives. Servers count
 // in whole seconds and may drop an item up to one second early, what is left is
 // told in whole seconds again, and a sticky instance touches the copies up to
@@ -66,6 +70,15 @@ func ttl(maxInactive time.Duration) time.Duration {
 // Two copies that agree are believed; anything else is searched everywhere, and
 // mended.
 func (s *store) load(ctx context.Context, base string, floor uint16) (*version, error) {
+	v, err := s.find(ctx, base, floor)
+	if err != nil {
+		return nil, err
+	}
+	return v, s.judge(ctx, v)
+}
+
+// find is load without a look at the clock.
+func (s *store) find(ctx context.Context, base string, floor uint16) (*version, error) {
 	v := s.newVersion(base)
 	node, second := v.roles()
 	s.each(v, func(i int) bool { return i == node || i == second }, func(i int) { s.fetch(ctx, v, i, i == node) })
@@ -78,7 +91,10 @@ func (s *store) load(ctx context.Context, base string, floor uint16) (*version, 
 			s.mend(ctx, v)
 		}
 	}
-	return v, s.judge(ctx, v)
+	if v.rec != nil {
+		s.date(ctx, v)
+	}
+	return v, nil
 }
 
 // agreed tells whether the first round has settled everything, and then adopts
@@ -199,48 +215,57 @@ func (v *version) sealedAs(at stamp) string {
 	return v.key + "@" + strconv.FormatUint(uint64(at), 36)
 }
 
+// date makes out when the session was used last. The copies of one with a time-out
+// of its own have got the general one by being read: they get their own.
+func (s *store) date(ctx context.Context, v *version) {
+	v.accessed = v.rec.accessed
+	if left := v.places[v.source].item.Left; left > 0 && v.rec.maxInactive > 0 {
+		v.accessed = time.Now().Add(min(0, left-ttl(v.rec.maxInactive)))
+	}
+	if v.rec.maxInactive == s.maxInactive {
+		return
+	}
+	s.each(v, func(i int) bool { return v.places[i].known == present }, func(i int) {
+		// Without an answer the item keeps the general time-out.
+		h := &v.places[i]
+		h.server.learn(h.server.client.Touch(ctx, v.key, ttl(v.rec.maxInactive)))
+	})
+}
+
 // judge looks at the clock: a session that has been idle for too long, or lived
-// for too long, is ended here, because reading it has given it time to live. It
-// also gives the copies of a session with a time-out of its own that time.
+// for too long, is ended here, because reading it has given it time to live.
 func (s *store) judge(ctx context.Context, v *version) error {
-	if v.rec == nil {
+	if v.rec == nil || v.rec.dead != alive || !v.tooOld(time.Now()) {
 		return nil
 	}
-	v.accessed = v.rec.accessed
-	now := time.Now()
-	if left := v.places[v.source].item.Left; left > 0 && v.rec.maxInactive > 0 {
-		v.accessed = now.Add(min(0, left-ttl(v.rec.maxInactive)))
-	}
-	if v.rec.dead == alive && v.expired(now) {
-		return s.expire(ctx, v)
-	}
-	if v.rec.maxInactive != s.maxInactive {
-		s.each(v, func(i int) bool { return v.places[i].known == present }, func(i int) {
-			// Without an answer the item keeps the general time-out.
-			h := &v.places[i]
-			h.server.learn(h.server.client.Touch(ctx, v.key, ttl(v.rec.maxInactive)))
-		})
-	}
-	return nil
-}
-
-// expired tells whether the session's time is over. What is left to an item is
-// told in whole seconds: only what is surely over is.
-func (v *version) expired(now time.Time) bool {
-	if v.rec.maxLife > 0 && now.Sub(v.rec.created) >= v.rec.maxLife {
-		return true
-	}
-	return v.places[v.source].item.Left > 0 && v.rec.maxInactive > 0 && now.Sub(v.accessed) > v.rec.maxInactive
-}
-
-// expire ends a session whose time is over; v is without a record afterwards.
-func (s *store) expire(ctx context.Context, v *version) error {
 	err := s.end(ctx, v, invalidated)
 	v.rec = nil
 	if errors.Is(err, ErrInvalidated) {
 		return nil
 	}
 	return err
+}
+
+// tooOld tells whether the session's time is over. What is left to an item is
+// told in whole seconds: only what is surely over is.
+func (v *version) tooOld(now time.Time) bool {
+	return v.rec.outlived(now) || v.places[v.source].item.Left > 0 && v.rec.maxInactive > 0 && now.Sub(v.accessed) > v.rec.maxInactive
+}
+
+// outlived tells whether the session has lived as long as it may.
+func (r *record) outlived(now time.Time) bool {
+	return r.maxLife > 0 && now.Sub(r.created) >= r.maxLife
+}
+
+// fits refuses what memcached would not take.
+func (s *store) fits(rec *record) error {
+	if len(rec.attrs) > maxAttrs {
+		return fmt.Errorf("%w: it has %d attributes of at most %d", ErrTooLarge, len(rec.attrs), maxAttrs)
+	}
+	if rec.sizeBound() > maxStored {
+		return tooLarge(rec)
+	}
+	return nil
 }
 
 // confirm tells whether the copies are still v, and gives them new time to live.

@@ -1,0 +1,270 @@
+package msm
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// entry is one session in this process, and what of it memcached lacks.
+type entry struct {
+	base string // immutable
+
+	// turn is held by whoever talks to memcached about the session: a lock that
+	// may be held over a round trip. It comes before mu.
+	turn chan struct{}
+
+	// version is what memcached has, as far as is known; nil without memcached.
+	// Who has the turn owns it.
+	version *version
+
+	mu        sync.Mutex // guards what follows
+	rec       *record    // the session with all that requests have stored: another one after every change
+	local     []attr     // attributes that are not for memcached, sorted by name
+	unsaved   []*batch   // what memcached lacks, oldest first
+	behind    bool       // the second copy lacks something, too
+	stamp     stamp      // of version, for cookies
+	node      string     // of version, for cookies
+	accessed  time.Time  // by the last request
+	confirmed time.Time  // when memcached had version
+	over      bool       // it is no session any more
+	how       tombstone  // over: how it ended
+	overSince time.Time  // over
+	unburied  bool       // over: memcached has not been told
+}
+
+// newEntry returns an entry for a session, and what memcached has of it.
+func newEntry(rec *record, v *version) *entry {
+	e := &entry{base: rec.base, turn: make(chan struct{}, 1), rec: rec, accessed: time.Now()}
+	if v != nil {
+		e.have(v, e.accessed)
+		if !v.accessed.IsZero() {
+			e.accessed = v.accessed
+		}
+	}
+	return e
+}
+
+// take waits for the turn.
+func (e *entry) take(ctx context.Context) error {
+	select {
+	case e.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *entry) yield() { <-e.turn }
+
+// locked runs f with mu held.
+func (e *entry) locked(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f()
+}
+
+// have takes note of what memcached has at that time. The caller has the turn,
+// or the entry for itself.
+func (e *entry) have(v *version, at time.Time) {
+	e.version = v
+	e.locked(func() { e.stamp, e.node, e.confirmed = v.stamp, v.node(), at })
+}
+
+// end makes the entry no session any more, and returns what memcached lacks.
+func (e *entry) end(how tombstone) (left []*batch) {
+	e.locked(func() {
+		left, e.unsaved = e.unsaved, nil
+		e.over, e.how, e.overSince = true, how, time.Now()
+	})
+	return left
+}
+
+func (e *entry) isOver() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.over
+}
+
+// superseded tells a session that was renewed a moment ago from others that are
+// over.
+func (e *entry) superseded() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.how == renewed && time.Since(e.overSince) < renewGrace {
+		return errSuperseded
+	}
+	return nil
+}
+
+// open gives a request the session; nil if it is over.
+func (e *entry) open() (*hold, error) {
+	if e.isOver() {
+		return nil, e.superseded()
+	}
+	h := &hold{accessed: e.lastAccess()}
+	e.locked(func() { e.accessed = time.Now() })
+	h.show(e)
+	return h, nil
+}
+
+// show makes h what the entry is by now.
+func (h *hold) show(e *entry) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h.entry, h.fresh = e, false
+	h.rec, h.local, h.stamp, h.node = e.rec, e.local, e.stamp, e.node
+}
+
+func (e *entry) lastAccess() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.accessed
+}
+
+// expired tells whether the session's time is over.
+func (e *entry) expired(now time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.rec.outlived(now) || e.rec.maxInactive > 0 && now.Sub(e.accessed) >= e.rec.maxInactive
+}
+
+// isConfirmed tells whether memcached had the session a moment ago.
+func (e *entry) isConfirmed(now time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return now.Sub(e.confirmed) < confirmInterval
+}
+
+func (e *entry) isBehind() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.behind
+}
+
+func (e *entry) setBehind(behind bool) { e.locked(func() { e.behind = behind }) }
+
+// failureOf returns why a batch will never be stored.
+func (e *entry) failureOf(b *batch) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return b.failure
+}
+
+// saved forgets what memcached lacks: there is none.
+func (e *entry) saved() { e.locked(func() { e.unsaved = nil }) }
+
+// publish shows changes to other requests, and keeps them until they are stored.
+// It returns the batch as it is kept: updates may have run again, without mu.
+func (e *entry) publish(b *batch, fits func(*record) error) (*batch, error) {
+	for {
+		e.mu.Lock()
+		over, now, nowLocal := e.over, e.rec, e.local
+		e.mu.Unlock()
+		if over {
+			return nil, ErrInvalidated
+		}
+		next, err := now.with(&b.stored)
+		if err != nil {
+			return nil, err
+		}
+		local, err := b.local.merge(nowLocal)
+		if err != nil {
+			return nil, err
+		}
+		if err := fits(next); err != nil {
+			return nil, err
+		}
+		kept := &batch{stored: b.stored.resolved(now.attrs, next.attrs), nonce: b.nonce}
+		published := false
+		e.locked(func() {
+			if e.rec != now || e.over {
+				return
+			}
+			published = true
+			e.rec, e.local = next, local
+			if !kept.stored.empty() {
+				e.unsaved = append(e.unsaved, kept)
+			}
+		})
+		if published {
+			return kept, nil
+		}
+	}
+}
+
+// rebase makes the session what memcached has with what it lacks. The caller
+// has the turn. Updates may run again, without mu.
+func (e *entry) rebase() {
+	for done := false; !done; {
+		e.mu.Lock()
+		now, unsaved := e.rec, slices.Clone(e.unsaved)
+		e.mu.Unlock()
+		next, _ := e.version.rec.with(&changes{})
+		for _, b := range unsaved {
+			// One that fails will when it is stored, and is dropped then.
+			if with, err := next.with(&b.stored); err == nil {
+				next = with
+			}
+		}
+		e.locked(func() {
+			if done = e.rec == now; done {
+				e.rec = next
+			}
+		})
+	}
+}
+
+// oldest returns what is to be stored next: what was tried before alone, as it
+// may have been stored, anything else together. nil if there is nothing.
+func (e *entry) oldest() *batch {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case len(e.unsaved) == 0:
+		return nil
+	case len(e.unsaved[0].parts) > 0:
+		return e.unsaved[0]
+	}
+	joint := &batch{nonce: e.unsaved[0].nonce, parts: e.unsaved}
+	for _, b := range e.unsaved {
+		joint.stored.then(&b.stored)
+	}
+	e.unsaved = []*batch{joint}
+	return joint
+}
+
+// settled drops the oldest batch, if there is one: it was stored, or never can
+// be. The caller has the turn.
+func (e *entry) settled(b *batch, failure error) {
+	if b != nil {
+		e.locked(func() {
+			if len(e.unsaved) > 0 { // the entry may be over by now
+				e.unsaved = e.unsaved[1:]
+			}
+			for _, part := range b.parts {
+				part.failure = failure
+			}
+		})
+	}
+	e.rebase()
+}
+
+// dirty tells whether memcached lacks something.
+func (e *entry) dirty() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.unsaved) > 0 || e.behind
+}
+
+// with returns the record with changes made to it.
+func (r *record) with(ch *changes) (*record, error) {
+	next := *r
+	if ch.maxInactive != nil {
+		next.maxInactive = *ch.maxInactive
+	}
+	var err error
+	next.attrs, err = ch.merge(r.attrs)
+	return &next, err
+}

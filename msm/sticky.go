@@ -1,0 +1,433 @@
+package msm
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// confirmInterval is for how long a session is served from this process without
+// a look whether memcached still has the same: how long a logout on another
+// instance may take to reach this one.
+const confirmInterval = time.Second
+
+// accessSlack is by how much the time of the last access may be off that is made
+// of what an item has left to live.
+const accessSlack = 2 * time.Second
+
+// sticky serves sessions from this process, with memcached behind it. It is
+// safe for concurrent use.
+type sticky struct {
+	// Immutable.
+	table *table
+	store *store // nil: there is no memcached
+	route string
+	sync  bool // commits wait for both copies
+	queue *queue
+}
+
+func (k *sticky) load(ctx context.Context, id sessionID) (*hold, error) {
+	e := k.table.get(id.base)
+	switch {
+	case e == nil:
+		return k.takeOver(ctx, id)
+	case e.isOver():
+		return nil, e.superseded()
+	case k.isOld(e, id):
+		return k.takeOver(ctx, id)
+	case e.expired(time.Now()):
+		if err := k.expire(ctx, e); err != nil {
+			return nil, err
+		}
+	default:
+		if err := k.confirm(ctx, e); err != nil {
+			return nil, err
+		}
+	}
+	return e.open()
+}
+
+// isOld tells whether the cookie knows of a newer state of the session than the
+// entry: another instance served it last, or it is of a later epoch.
+func (k *sticky) isOld(e *entry, id sessionID) bool {
+	if k.store == nil {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return k.route != "" && id.route != k.route || !e.stamp.reaches(id.epoch)
+}
+
+// takeOver gets a session from memcached that another instance served last.
+func (k *sticky) takeOver(ctx context.Context, id sessionID) (*hold, error) {
+	if k.store == nil {
+		return nil, nil
+	}
+	v, err := k.store.load(ctx, id.base, id.epoch)
+	if err != nil {
+		return nil, err
+	}
+	if v.rec == nil {
+		return nil, nil
+	}
+	if v.rec.dead != alive {
+		if e := k.table.get(id.base); e != nil {
+			e.end(v.rec.dead)
+		}
+		return nil, superseded(v.rec)
+	}
+	e := k.table.add(newEntry(v.rec, v))
+	if err := k.join(ctx, e, v); err != nil {
+		return nil, err
+	}
+	h, err := e.open()
+	if h != nil {
+		h.taken = true
+	}
+	return h, err
+}
+
+// join brings an entry up to v. Without a route only a new epoch tells other
+// instances that their copy is old.
+func (k *sticky) join(ctx context.Context, e *entry, v *version) error {
+	if err := e.take(ctx); err != nil {
+		return err
+	}
+	defer e.yield()
+	if v != e.version && !e.version.stamp.newerThan(v.stamp) {
+		k.adopt(e, v)
+	}
+	if k.route != "" {
+		return nil
+	}
+	if err := k.settle(ctx, e, intent{nonce: newNonce(), fence: true}); err != nil {
+		return err
+	}
+	k.adopt(e, e.version)
+	return nil
+}
+
+// adopt makes v what memcached has. The caller has the turn.
+func (k *sticky) adopt(e *entry, v *version) {
+	e.have(v, time.Now())
+	e.rebase()
+}
+
+// confirm makes sure that memcached had the session as it is here a moment ago,
+// and keeps its copies from expiring. While the nodes are down the session lives
+// on here.
+func (k *sticky) confirm(ctx context.Context, e *entry) error {
+	if k.store == nil || e.isConfirmed(time.Now()) {
+		return nil
+	}
+	if err := e.take(ctx); err != nil {
+		return err
+	}
+	defer e.yield()
+	now := time.Now()
+	if e.isConfirmed(now) {
+		return nil
+	}
+	if e.version.fresh {
+		k.flush(ctx, e, nil) // never stored: should it fail, it is tried again
+		e.locked(func() { e.confirmed = now })
+		return nil
+	}
+	same, err := k.store.confirm(ctx, e.version)
+	if same || err != nil {
+		e.locked(func() { e.confirmed = now })
+		return nil
+	}
+	return k.catchUp(ctx, e)
+}
+
+// catchUp learns what memcached has instead of what the entry believes. The
+// caller has the turn.
+func (k *sticky) catchUp(ctx context.Context, e *entry) error {
+	v, err := k.store.find(ctx, e.base, e.version.stamp.epoch())
+	switch {
+	case errors.Is(err, ErrDecode):
+		return err
+	case err != nil:
+		e.locked(func() { e.confirmed = time.Now() })
+	case v.rec == nil:
+		// Both copies were lost, and this is the last one. A tombstone
+		// that was put there meanwhile refuses the add.
+		lost := e.version
+		lost.unlearn()
+		lost.stamp, lost.unwritten = lost.stamp.fence(), true
+		k.flush(ctx, e, nil)
+	case v.rec.dead != alive:
+		e.end(v.rec.dead)
+	default:
+		k.adopt(e, v)
+	}
+	return nil
+}
+
+// flush stores what memcached lacks. Second copies are left to later, unless
+// that is nil. The caller has the turn.
+func (k *sticky) flush(ctx context.Context, e *entry, later func(*version)) error {
+	for {
+		b := e.oldest()
+		in := intent{second: later}
+		switch {
+		case b != nil:
+			in.changes, in.nonce = &b.stored, b.nonce
+		case e.version.fresh || e.version.unwritten:
+			in.nonce = newNonce()
+		case later == nil && e.isBehind():
+			in.nonce = e.version.rec.nonces[0]
+		default:
+			return nil
+		}
+		err := k.settle(ctx, e, in)
+		if err != nil && (b == nil || !isFinal(err)) {
+			return err
+		}
+		if err == nil {
+			e.have(e.version, time.Now())
+			e.setBehind(e.isBehind() && later != nil)
+		}
+		e.settled(b, err)
+	}
+}
+
+// settle is that of the store, with the entry's version.
+func (k *sticky) settle(ctx context.Context, e *entry, in intent) error {
+	was := *e.version
+	err := k.store.settle(ctx, e.version, in)
+	if err != nil {
+		k.failed(e, &was, err)
+	}
+	return err
+}
+
+// failed makes the entry's version what it was before storing it failed, and
+// ends an entry whose session has ended elsewhere. The caller has the turn.
+func (k *sticky) failed(e *entry, was *version, err error) {
+	switch {
+	case errors.Is(err, ErrInvalidated):
+		e.end(e.version.rec.dead)
+	case errors.Is(err, ErrUnavailable):
+		e.locked(func() { e.node = "" })
+	}
+	*e.version = *was
+}
+
+// isFinal tells whether changes that could not be stored never will be.
+func isFinal(err error) bool {
+	for _, passing := range []error{ErrUnavailable, ErrConflict, ErrInvalidated, context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, passing) {
+			return false
+		}
+	}
+	return true
+}
+
+func (k *sticky) commit(ctx context.Context, h *hold, b *batch) error {
+	e := h.entry
+	if e == nil {
+		e = newEntry(h.rec, h.version)
+	}
+	kept, err := e.publish(b, k.fits)
+	if err != nil {
+		return err
+	}
+	k.table.add(e)
+	if k.store == nil {
+		e.saved()
+	} else {
+		err = k.save(ctx, e, kept, h.fresh || h.taken)
+	}
+	h.show(e)
+	return err
+}
+
+// fits refuses a session that memcached would not take: the request could not
+// be told later.
+func (k *sticky) fits(rec *record) error {
+	if k.store == nil {
+		return nil
+	}
+	return k.store.fits(rec)
+}
+
+// save stores what was published. A commit that creates the session or takes it
+// over waits for its node: until then no other instance could find it. What
+// cannot be stored now lives on here and is stored later.
+func (k *sticky) save(ctx context.Context, e *entry, kept *batch, wait bool) error {
+	if !wait && !k.sync {
+		k.queue.add(e.base, k.job(e))
+		return nil
+	}
+	if err := e.take(ctx); err != nil {
+		return err
+	}
+	var later func(*version)
+	if !k.sync {
+		later = func(*version) { e.setBehind(true) }
+	}
+	err := k.flush(ctx, e, later)
+	e.yield()
+	if failure := e.failureOf(kept); failure != nil {
+		return failure
+	}
+	if errors.Is(err, ErrInvalidated) {
+		return err
+	}
+	if e.dirty() {
+		k.queue.add(e.base, k.job(e))
+	}
+	return nil
+}
+
+// job stores an entry in the background.
+func (k *sticky) job(e *entry) job {
+	return func(ctx context.Context) error {
+		if err := e.take(ctx); err != nil {
+			return err
+		}
+		defer e.yield()
+		if e.isOver() {
+			return k.bury(ctx, e)
+		}
+		return k.flush(ctx, e, nil)
+	}
+}
+
+func (k *sticky) renew(ctx context.Context, h *hold, b *batch) error {
+	e := h.entry
+	if err := e.take(ctx); err != nil {
+		return err
+	}
+	defer e.yield()
+	next, err := k.successor(ctx, e, b)
+	if err != nil {
+		return err
+	}
+	// What other requests have published meanwhile was promised to be kept.
+	for _, left := range append(e.end(renewed), &batch{local: b.local}) {
+		if _, err := next.publish(left, k.fits); err != nil {
+			return err
+		}
+	}
+	k.table.add(next)
+	h.taken = true // what is left is stored with the response
+	h.show(next)
+	return nil
+}
+
+// successor makes the entry of the new id. The caller has the turn of e.
+func (k *sticky) successor(ctx context.Context, e *entry, b *batch) (*entry, error) {
+	if k.store == nil || e.version.untouched() {
+		return k.rename(e, b)
+	}
+	if err := k.flush(ctx, e, nil); err != nil {
+		return nil, err
+	}
+	was := *e.version
+	v, err := k.store.renew(ctx, e.version, &b.stored)
+	if err != nil {
+		k.failed(e, &was, err)
+		return nil, err
+	}
+	next := newEntry(v.rec, v)
+	e.locked(func() { next.local, next.accessed = e.local, e.accessed })
+	return next, nil
+}
+
+// rename is successor for a session that is nowhere else.
+func (k *sticky) rename(e *entry, b *batch) (*entry, error) {
+	var rec record
+	var v *version
+	if k.store == nil {
+		e.locked(func() { rec = *e.rec })
+		rec.base = newBase()
+	} else {
+		rec = *e.version.rec // what was published since is left, and published anew
+		rec.base = newBase()
+		v = k.store.newVersion(rec.base)
+		v.rec, v.fresh = &rec, true
+	}
+	next := newEntry(&rec, v)
+	e.locked(func() { next.local, next.accessed = e.local, e.accessed })
+	_, err := next.publish(&batch{stored: b.stored, nonce: newNonce()}, k.fits)
+	return next, err
+}
+
+func (k *sticky) end(ctx context.Context, h *hold) error {
+	e := h.entry
+	if err := e.take(ctx); err != nil {
+		return err
+	}
+	defer e.yield()
+	e.end(invalidated)
+	return k.bury(ctx, e)
+}
+
+// bury makes memcached's copies of an entry that is over tombstones. Should it
+// fail, the background does it. The caller has the turn.
+func (k *sticky) bury(ctx context.Context, e *entry) error {
+	if k.store == nil || e.version.untouched() {
+		return nil
+	}
+	was := *e.version
+	err := k.store.end(ctx, e.version, invalidated)
+	if err != nil {
+		*e.version = was
+	}
+	e.locked(func() { e.unburied = err != nil })
+	return err
+}
+
+// expire ends a session that nobody has used for too long, unless another
+// instance has.
+func (k *sticky) expire(ctx context.Context, e *entry) error {
+	if err := e.take(ctx); err != nil {
+		return err
+	}
+	defer e.yield()
+	if !e.expired(time.Now()) {
+		return nil // another request was faster
+	}
+	if k.store != nil && !e.version.fresh {
+		v, err := k.store.find(ctx, e.base, e.version.stamp.epoch())
+		if err == nil && v.rec != nil && v.rec.dead == alive && !v.tooOld(time.Now()) && v.accessed.After(e.lastAccess().Add(accessSlack)) {
+			k.adopt(e, v)
+			e.locked(func() { e.accessed = v.accessed })
+			return nil
+		}
+	}
+	e.end(invalidated)
+	if err := k.bury(ctx, e); err != nil {
+		k.queue.add(e.base, k.job(e))
+	}
+	return nil
+}
+
+// sweep sees to an entry that no request may ever ask for again.
+func (k *sticky) sweep(e *entry) {
+	now := time.Now()
+	e.mu.Lock()
+	over, left := e.over && now.Sub(e.overSince) > renewGrace, len(e.unsaved) > 0 || e.behind
+	unburied := e.unburied
+	e.mu.Unlock()
+	switch {
+	case unburied && !e.expired(now):
+		k.queue.add(e.base, k.job(e))
+	case over, e.expired(now): // memcached drops its copies at the same time
+		k.table.remove(e)
+	case left && k.store != nil:
+		k.queue.add(e.base, k.job(e))
+	}
+}
+
+// drain has everything stored that memcached lacks.
+func (k *sticky) drain() {
+	for _, e := range k.table.all() {
+		if k.store != nil && e.dirty() {
+			k.queue.add(e.base, k.job(e))
+		}
+	}
+}
