@@ -53,7 +53,8 @@ const (
 // Limits and defaults of Config.
 const (
 	// DefaultConns is the number of connections per node. Callers share the
-	// first one, which is the fastest way, until it is crowded.
+	// first one, which is the fastest way, until it is crowded; values of 64 KiB
+	// and more travel over the last one, lest small ones stand behind them.
 	DefaultConns = 2
 
 	// DefaultTimeout bounds one operation.

@@ -37,8 +37,14 @@ type dial struct {
 }
 
 // pick returns a connection with a number up to newest, or nil: the first one,
-// unless it is crowded. The others are there for the crowd only.
-func (n *Node) pick(newest uint32) *conn {
+// unless it is crowded, and the last one for what is large. The others are there
+// for the crowd only.
+func (n *Node) pick(newest uint32, large bool) *conn {
+	if large {
+		if c := n.lane(); c != nil && c.number <= newest {
+			return c
+		}
+	}
 	var best *conn
 	var empty *slot
 	least := 0
@@ -64,11 +70,22 @@ func (n *Node) pick(newest uint32) *conn {
 	return best
 }
 
+// lane returns the last connection. If it is not there but others are, it will
+// be some time.
+func (n *Node) lane() *conn {
+	s := &n.slots[len(n.slots)-1]
+	c := s.conn.Load()
+	if c == nil && n.slots[0].conn.Load() != nil {
+		n.widen(s)
+	}
+	return c
+}
+
 // connect gives call another connection than the one it has, if any: made since,
 // unless the request must not go over a younger one.
 func (n *Node) connect(ctx context.Context, call *Call) error {
 	if call.newest != anyAge {
-		if call.conn = n.pick(call.newest); call.conn == nil {
+		if call.conn = n.pick(call.newest, false); call.conn == nil {
 			return ErrYounger
 		}
 		return nil

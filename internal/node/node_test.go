@@ -115,6 +115,31 @@ func TestCrowd(t *testing.T) {
 	wg.Wait()
 }
 
+// TestLane: what is large goes another way than what is small.
+func TestLane(t *testing.T) {
+	leaktest.Check(t)
+	n := newNode(t, config(memcached.Start(t).Addr()))
+	store := func() *conn { return do(t, n, set("large", strings.Repeat("x", large))).conn }
+	do(t, n, set("small", "one"))
+	if n.Stats().Conns != 1 {
+		t.Fatalf("got %d connections, want 1", n.Stats().Conns)
+	}
+	store()
+	eventually(t, "there is a second connection", func() bool { return n.Stats().Conns == 2 })
+	second := n.slots[1].conn.Load()
+	if store() != second {
+		t.Error("a large value to store went over the first connection")
+	}
+	call := get("large")
+	call.Buf = make([]byte, 2*large)
+	if do(t, n, call).conn != second {
+		t.Error("a get into much memory went over the first connection")
+	}
+	if do(t, n, set("small", "one")).conn == second || do(t, n, get("small")).conn == second {
+		t.Error("small values went over the second connection")
+	}
+}
+
 // TestWidenRefused: a server that refuses a second connection is not down.
 func TestWidenRefused(t *testing.T) {
 	leaktest.Check(t)
