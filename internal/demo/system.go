@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/seed99545744/msm/ring"
+)
+
+// system is everything that runs: nodes, instances, and the proxy in front.
+type system struct {
+	config    config
+	nodes     []*node
+	instances []*instance
+
+	listener net.Listener
+	front    *http.Server
+	served   chan struct{} // closed when front has ended
+}
+
+// start brings everything up and listens on c.addr.
+func start(c config) (*system, error) {
+	s := &system{config: c, served: make(chan struct{})}
+	if err := s.startNodes(); err != nil {
+		return nil, errors.Join(err, s.close(context.Background()))
+	}
+	for _, name := range []string{"app1", "app2"} {
+		i := &instance{name: name, system: s}
+		s.instances = append(s.instances, i)
+		if err := i.start(); err != nil {
+			return nil, errors.Join(err, s.close(context.Background()))
+		}
+	}
+	var err error
+	if s.listener, err = net.Listen("tcp", c.addr); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: choose another address with -addr, 127.0.0.1:0 for any free port", err),
+			s.close(context.Background()))
+	}
+	s.front = &http.Server{Handler: s.frontHandler(), ReadHeaderTimeout: headerTimeout}
+	// Ends when close shuts the server down; close waits for it.
+	go func() {
+		defer close(s.served)
+		s.front.Serve(s.listener)
+	}()
+	return s, nil
+}
+
+// startNodes makes the nodes of -nodes, or two in this process.
+func (s *system) startNodes() error {
+	if s.config.nodes != "" {
+		nodes, err := ring.ParseNodes(s.config.nodes)
+		if err != nil {
+			return fmt.Errorf("-nodes: %w", err)
+		}
+		for _, n := range nodes {
+			s.nodes = append(s.nodes, &node{id: n.ID, addr: n.Addr, external: true})
+		}
+		return nil
+	}
+	for _, id := range []string{"n1", "n2"} {
+		n := &node{id: id}
+		if err := n.start(); err != nil {
+			return err
+		}
+		s.nodes = append(s.nodes, n)
+	}
+	return nil
+}
+
+// memcachedNodes is the nodes in msm's grammar.
+func (s *system) memcachedNodes() string {
+	if s.config.nodes != "" {
+		return s.config.nodes
+	}
+	var parts []string
+	for _, n := range s.nodes {
+		parts = append(parts, n.id+":"+n.addr)
+	}
+	return strings.Join(parts, ",")
+}
+
+func (s *system) url() string { return "http://" + s.listener.Addr().String() + "/" }
+
+// close ends everything, in the order in which requests come in.
+func (s *system) close(ctx context.Context) error {
+	var errs []error
+	if s.front != nil {
+		errs = append(errs, s.front.Shutdown(ctx))
+		<-s.served
+	}
+	for _, i := range s.instances {
+		errs = append(errs, i.stop(ctx))
+	}
+	for _, n := range s.nodes {
+		n.stop()
+	}
+	return errors.Join(errs...)
+}
