@@ -73,7 +73,8 @@ func (c *Client) Decrement(ctx context.Context, key string, delta uint64) (uint6
 // ttl, without adding delta, and returns initial. An item that is there keeps its
 // TTL. ErrNotNumber.
 //
-// Classic takes up to three steps, none of which loses another caller's change.
+// Classic takes several steps, none of which loses another caller's change, and
+// gives up with ErrNotStored when the item comes and goes time and again.
 func (c *Client) IncrementOr(ctx context.Context, key string, delta, initial uint64, ttl time.Duration) (uint64, error) {
 	call := c.core.call(proto.OpIncrement, key)
 	call.Req.Create, call.Req.Delta, call.Req.Initial, call.Req.Exptime = true, delta, initial, exptime(ttl)
@@ -84,8 +85,7 @@ func (c *Client) IncrementOr(ctx context.Context, key string, delta, initial uin
 	return n, err
 }
 
-// addOrIncrement is IncrementOr for servers that lack it. The item may come and
-// go between its steps, but hardly time and again.
+// addOrIncrement is IncrementOr for servers that lack it.
 func (c *Client) addOrIncrement(ctx context.Context, key string, delta, initial uint64, ttl time.Duration) (uint64, error) {
 	for range 8 {
 		n, err := c.Increment(ctx, key, delta)

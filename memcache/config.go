@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed99545744/msm/internal/node"
+	"github.com/seed99545744/msm/internal/proto"
 	"github.com/seed99545744/msm/ring"
 )
 
@@ -92,7 +93,8 @@ type Config struct {
 
 	// Timeout bounds one operation when its ctx ends no earlier; of batches, each
 	// of the requests that they are split into. A connection on which nothing
-	// moves for so long while answers are due is closed. 0 means DefaultTimeout.
+	// moves for so long while answers are due is closed. A read that is repeated,
+	// because its connection died, may take twice as long. 0 means DefaultTimeout.
 	Timeout time.Duration
 
 	// DialTimeout bounds the making of a connection: name lookup, connecting, TLS
@@ -158,8 +160,11 @@ func (cfg *Config) normalise() error {
 	if cfg.Conns < 0 || cfg.MaxItemSize < 0 || cfg.Timeout < 0 || cfg.DialTimeout < 0 {
 		refuse("Config has a negative number; use 0 for the default of Conns, MaxItemSize, Timeout and DialTimeout")
 	}
-	if cfg.Password != "" && cfg.Username == "" {
-		refuse("Config has a Password without a Username")
+	if cfg.Username != "" || cfg.Password != "" {
+		login := proto.Request{Op: proto.OpAuth, Key: cfg.Username, Value: []byte(cfg.Password)}
+		if err := (proto.Classic{}).Check(&login); err != nil {
+			errs = append(errs, fmt.Errorf("memcache: Config.Username and Password: %w", err))
+		}
 	}
 	if cfg.Conns == 0 {
 		cfg.Conns = DefaultConns

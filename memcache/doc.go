@@ -36,10 +36,11 @@
 // The first refused connection, or the first connection on which nothing moves
 // for Config.Timeout, makes a node down: its operations fail at once with
 // ErrNodeDown, while probes, made when operations come, look for its return
-// (after 20 ms, then less and less often, every 5 s at last). Reads whose
-// connection died are repeated once over a new one, and so is whatever was not
-// sent yet; nothing is repeated after a timeout. With [NextNode] operations of a
-// node that is down go to the next one.
+// (after 20 ms, then less and less often, every 5 s at last). Reads (Get,
+// GetInto, GetMulti, GetAndTouch, HeadAndTouch, Ping, Version) whose connection
+// died are repeated once over a new one, and so is whatever was not sent yet;
+// nothing is repeated after a timeout. With [NextNode] operations of a node that is
+// down go to the next one.
 //
 // # Compare and swap
 //

@@ -51,10 +51,7 @@ func (c *Client) SetMulti(ctx context.Context, items []*Item) error {
 			return item.Key
 		},
 		check: func(item *Item) error {
-			if item == nil {
-				return errNilItem
-			}
-			if err := c.core.checkSize(item); err != nil {
+			if err := c.core.checkItem(item); err != nil {
 				return err
 			}
 			return checkKey(item.Key)

@@ -40,10 +40,10 @@ func (c *Client) Prepend(ctx context.Context, item *Item) error {
 // returns ErrCASConflict; ErrMiss if there is none. A CAS of 0 is never that of
 // an item. See "Compare and swap" in the package's documentation.
 func (c *Client) CompareAndSwap(ctx context.Context, item *Item) error {
-	switch {
-	case item == nil:
-		return errNilItem
-	case item.CAS == 0:
+	if err := c.core.checkItem(item); err != nil {
+		return err
+	}
+	if item.CAS == 0 {
 		return ErrCASConflict
 	}
 	call := c.core.call(proto.OpSet, item.Key)
@@ -53,17 +53,14 @@ func (c *Client) CompareAndSwap(ctx context.Context, item *Item) error {
 
 // store carries out the stores of one item that ask for no CAS.
 func (c *Client) store(ctx context.Context, op string, code proto.Op, item *Item) error {
-	if item == nil {
-		return errNilItem
+	if err := c.core.checkItem(item); err != nil {
+		return err
 	}
 	return c.put(ctx, op, c.core.call(code, item.Key), item)
 }
 
 // put stores item with call.
 func (c *Client) put(ctx context.Context, op string, call *node.Call, item *Item) error {
-	if err := c.core.checkSize(item); err != nil {
-		return err
-	}
 	item.fill(&call.Req)
 	call, err := c.do(ctx, op, call)
 	if err != nil {
@@ -74,9 +71,12 @@ func (c *Client) put(ctx context.Context, op string, call *node.Call, item *Item
 	return nil
 }
 
-// checkSize refuses items that no server is to see.
-func (co *core) checkSize(item *Item) error {
-	if len(item.Key)+len(item.Value) > co.cfg.MaxItemSize {
+// checkItem refuses items that no server is to see.
+func (co *core) checkItem(item *Item) error {
+	switch {
+	case item == nil:
+		return errNilItem
+	case len(item.Key)+len(item.Value) > co.cfg.MaxItemSize:
 		return ErrTooLarge
 	}
 	return nil

@@ -74,7 +74,7 @@ func (n *Node) open(ctx context.Context) (*mux.Conn, dialect, error) {
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	d, err := n.shakeHands(nc)
 	if !stop() {
-		err = context.Cause(ctx) // and nc is closed
+		err = fmt.Errorf("handshake: %w", context.Cause(ctx)) // and nc is closed
 	}
 	if err != nil {
 		nc.Close()

@@ -243,7 +243,13 @@ func (n *Node) repeat(ctx context.Context, call *Call, err error) (*Call, error)
 	if err := n.startOn(ctx, again); err != nil {
 		return nil, err
 	}
-	return again, n.wait(ctx, again)
+	if err := n.wait(ctx, again); err != nil {
+		return nil, err
+	}
+	if again.Req.Op == proto.OpGetAndTouch {
+		again.Rep.TTL = proto.TTLUnknown // the first one may have touched the item
+	}
+	return again, nil
 }
 
 // repeatable tells whether a request that failed with err may be sent again.
@@ -252,7 +258,11 @@ func (n *Node) repeatable(op proto.Op, err error) bool {
 	if !errors.As(err, &failure) || isTimeout(err) || errors.Is(err, proto.ErrProtocol) || n.closed.Load() {
 		return false
 	}
-	return !failure.Sent || op == proto.OpGet || op == proto.OpGetMulti
+	switch op {
+	case proto.OpGet, proto.OpGetMulti, proto.OpGetAndTouch, proto.OpVersion:
+		return true
+	}
+	return !failure.Sent
 }
 
 // plain is err without what only this package needs to know; ErrClosed if that

@@ -297,7 +297,7 @@ func TestRepeat(t *testing.T) {
 	}{
 		{"get", get("key"), true},
 		{"multi-get", newCall(proto.Request{Op: proto.OpGetMulti, Keys: []string{"key"}}), true},
-		{"get and touch", newCall(proto.Request{Op: proto.OpGetAndTouch, Key: "key", Exptime: 9}), false},
+		{"get and touch", newCall(proto.Request{Op: proto.OpGetAndTouch, Key: "key", Exptime: 9}), true},
 		{"touch", newCall(proto.Request{Op: proto.OpTouch, Key: "key"}), false},
 		{"delete", newCall(proto.Request{Op: proto.OpDelete, Key: "key"}), false},
 		{"increment", newCall(proto.Request{Op: proto.OpIncrement, Key: "key", Delta: 1}), false},
