@@ -21,6 +21,4 @@ require (
 	stathat.com/c/consistent v1.0.0
 )
 
-require (
-	github.com/gorilla/securecookie v1.1.2 // indirect
-)
+require github.com/gorilla/securecookie v1.1.2 // indirect

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	bradfitz "github.com/bradfitz/gomemcache/memcache"
 	gsm "github.com/bradleypeabody/gorilla-sessions-memcache"
 	"github.com/gorilla/sessions"
+
+	"github.com/seed99545744/msm/msm"
 )
 
 // sessionBaseline is what the ratios of session managers refer to: a process
@@ -19,7 +22,7 @@ import (
 const sessionBaseline = "scs-memory"
 
 // sessionSubject is what the summary is about.
-const sessionSubject = "gorilla"
+const sessionSubject = "sticky"
 
 // sessionWorkloads are: everybody a session of their own, and all in one.
 var sessionWorkloads = []workload{
@@ -34,6 +37,9 @@ var managers = []contender{
 	{sessionBaseline, "alexedwards/scs, its memory store", openApp(scsMemory)},
 	{"scs-memcached", "alexedwards/scs on gomemcache", openApp(scsMemcached)},
 	{"gorilla", "gorilla/sessions, bradleypeabody/gorilla-sessions-memcache", openApp(gorilla)},
+	{sessionSubject, "msm, sticky, asynchronous backup", openApp(oursApp(msm.Config{}))},
+	{"sticky-sync", "msm, sticky, synchronous backup", openApp(oursApp(msm.Config{SessionBackupSync: true}))},
+	{"nonsticky", "msm, non-sticky, locking none, synchronous", openApp(oursApp(msm.Config{NonSticky: true, SessionBackupSync: true}))},
 }
 
 // app is a web application under one session manager.
@@ -172,4 +178,58 @@ func gorilla(c cell) (app, error) {
 		answer(w, counter, err)
 	})
 	return app{handler, func() { client.Close() }}, nil
+}
+
+// oursApp is the application under this repository's manager.
+func oursApp(settings msm.Config) func(cell) (app, error) {
+	return func(c cell) (app, error) {
+		config := settings
+		for i, addr := range c.addrs {
+			config.MemcachedNodes += fmt.Sprintf("n%d:%s ", i+1, addr)
+		}
+		config.Route, config.OperationTimeout = "app1", peerTimeout
+		config.Cookie.Insecure = true
+		m, err := msm.New(config)
+		if err != nil {
+			return app{}, err
+		}
+		keys := make([]msm.Key[string], 0, len(attributes()))
+		for _, name := range attributes() {
+			keys = append(keys, msm.NewKey[string](name))
+		}
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			counter, err := oursRequest(msm.From(r.Context()), keys, isWrite(r))
+			answer(w, counter, err)
+		})
+		return app{m.Handler(handler), func() { m.Shutdown(context.Background()) }}, nil
+	}
+}
+
+// oursRequest is the work of one request.
+func oursRequest(s *msm.Session, keys []msm.Key[string], write bool) (int, error) {
+	counterKey := msm.NewKey[int](counterName)
+	counter, known, err := counterKey.Get(s)
+	if err != nil {
+		return 0, err
+	}
+	if write && !known {
+		for _, key := range keys {
+			if err := key.Set(s, attributeValue); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if write {
+		raise := func(old int, _ bool) (int, error) { return old + 1, nil }
+		if err := counterKey.Update(s, raise); err != nil {
+			return 0, err
+		}
+		counter++
+	}
+	for _, key := range keys[:readAttributes] {
+		if value, _, err := key.Get(s); err != nil || value != attributeValue {
+			return 0, errors.Join(errAttribute, err)
+		}
+	}
+	return counter, nil
 }
