@@ -46,7 +46,7 @@ func TestFaults(t *testing.T) {
 			t.Run(protocolName(p)+"/"+f.name, func(t *testing.T) {
 				w := newWire(t, server)
 				c := newClient(t, memcache.Config{Nodes: nodes(w.addr()), Protocol: p, Timeout: shortTimeout, DialTimeout: shortTimeout})
-				victim := newVictim(t, c, p)
+				victim := newVictim(t, c, p, server)
 				if f.damage != nil {
 					d := f.damage(p)
 					w.damage.Store(&d)
@@ -74,8 +74,9 @@ func TestCancellations(t *testing.T) {
 	leaktest.Check(t)
 	for _, p := range protocols {
 		t.Run(protocolName(p), func(t *testing.T) {
-			c := newClient(t, memcache.Config{Nodes: nodes(startReal(t)), Protocol: p, Timeout: 10 * time.Second})
-			victim := newVictim(t, c, p)
+			server := startReal(t)
+			c := newClient(t, memcache.Config{Nodes: nodes(server), Protocol: p, Timeout: 10 * time.Second})
+			victim := newVictim(t, c, p, server)
 			victim.hasty = true
 			end := time.Now().Add(500 * time.Millisecond)
 			victim.work(func() bool { return time.Now().Before(end) }, func() {})
@@ -100,13 +101,15 @@ type victim struct {
 	done, failed, left atomic.Int64
 }
 
-func newVictim(t *testing.T, c *memcache.Client, p memcache.Protocol) *victim {
+// newVictim stores a value under every key, by a way without faults.
+func newVictim(t *testing.T, c *memcache.Client, p memcache.Protocol, server string) *victim {
 	t.Helper()
+	sound := newClient(t, memcache.Config{Nodes: nodes(server), Timeout: 10 * time.Second})
 	v := &victim{T: t, Client: c, prefix: strings.ReplaceAll(t.Name(), " ", "-"), keyed: p != memcache.Classic}
 	for worker := range workers {
 		for i := range workerKeys {
 			key := v.key(worker, i)
-			must(t, c.Set(ctx, &memcache.Item{Key: key, Value: v.value(key, 0)}))
+			must(t, sound.Set(ctx, &memcache.Item{Key: key, Value: v.value(key, 0)}))
 		}
 	}
 	return v
