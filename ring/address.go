@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // address is a Node's Addr, taken apart.
@@ -22,10 +23,11 @@ func (a address) key() string {
 	if a.isSocket() {
 		return a.host
 	}
+	host := strings.ToLower(a.host)
 	if ip, err := netip.ParseAddr(a.host); err == nil {
-		return netip.AddrPortFrom(ip.Unmap(), 0).String() + a.port
+		host = ip.Unmap().String()
 	}
-	return strings.ToLower(a.host) + ":" + a.port
+	return host + " " + a.port
 }
 
 // parseAddress reads "host:port", "[ipv6]:port" or an absolute path.
@@ -36,7 +38,7 @@ func parseAddress(s string) (address, error) {
 	case strings.HasPrefix(s, "//"):
 		return address{}, fmt.Errorf("address %q is part of a URL; write host:port without a scheme", s)
 	case s[0] == '/':
-		return address{host: s}, checkText(s)
+		return address{host: s}, checkPath(s)
 	}
 	colon := strings.LastIndexByte(s, ':')
 	if colon < 0 || strings.HasSuffix(s, "]") {
@@ -74,7 +76,7 @@ func checkHost(host string) error {
 		return errors.New("the host is empty; write host:port, as in localhost:11211")
 	}
 	digits := true
-	for _, c := range []byte(host) {
+	for _, c := range host {
 		switch {
 		case c == ':':
 			return fmt.Errorf("host %q has a colon; put IPv6 addresses in brackets, as in [::1]:11211, and a comma or a blank between nodes", host)
@@ -89,16 +91,16 @@ func checkHost(host string) error {
 	return nil
 }
 
-// checkText refuses control characters, which no path in a configuration has.
-func checkText(path string) error {
-	for _, c := range []byte(path) {
-		if c < ' ' || c == 0x7f {
+// checkPath refuses control characters, which no path in a configuration has.
+func checkPath(path string) error {
+	for _, c := range path {
+		if unicode.IsControl(c) {
 			return fmt.Errorf("path %q has a control character; remove it", path)
 		}
 	}
 	return nil
 }
 
-func isLetterOrDigit(c byte) bool {
+func isLetterOrDigit(c rune) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }

@@ -154,7 +154,7 @@ func TestMemory(t *testing.T) {
 	}
 	heavy := equalNodes(3)
 	for i := range heavy {
-		heavy[i].Weight = math.MaxInt32
+		heavy[i].Weight = maxWeight
 	}
 	for _, s := range []Strategy{Ketama, KetamaSpy, Twemproxy, Rendezvous, Modula} {
 		if got := keptBytes(t, s, heavy); got > 1e6 {

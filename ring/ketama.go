@@ -17,7 +17,7 @@ const groupsPerNode = 40
 
 // ketamaPoints returns the points of nodes: the MD5 digests of "name-0", "name-1"
 // and so on, each cut into four words.
-func ketamaPoints(nodes []ranked, groups []int) []point {
+func ketamaPoints(nodes []namedNode, groups []int) []point {
 	points := make([]point, 0, 4*groupsPerNode*len(nodes))
 	var text []byte
 	for rank, n := range nodes {
@@ -33,7 +33,7 @@ func ketamaPoints(nodes []ranked, groups []int) []point {
 }
 
 // equalGroups is how spymemcached divides the points: it ignores weights.
-func equalGroups(nodes []ranked) []int {
+func equalGroups(nodes []namedNode) []int {
 	groups := make([]int, len(nodes))
 	for i := range groups {
 		groups[i] = groupsPerNode
@@ -43,8 +43,9 @@ func equalGroups(nodes []ranked) []int {
 
 // weightedGroups is how libmemcached and twemproxy divide the points. They
 // compute in float32, so 25 equal nodes have 39 groups and not 40, and a node may
-// have none; the conversions keep each step from being fused with the next.
-func weightedGroups(nodes []ranked) []int {
+// have none. (The 1e-10 that they add before they round down is lost in a
+// float32.) The conversions keep a step from being fused with the next.
+func weightedGroups(nodes []namedNode) []int {
 	var total uint64
 	for _, n := range nodes {
 		total += uint64(n.weight())
@@ -53,8 +54,7 @@ func weightedGroups(nodes []ranked) []int {
 	for i, n := range nodes {
 		share := float32(n.weight()) / float32(total)
 		points := float32(share * (4 * groupsPerNode))
-		perNode := float32(float32(points/4) * float32(len(nodes)))
-		groups[i] = int(float32(float64(perNode) + 1e-10))
+		groups[i] = int(float32(float32(points/4) * float32(len(nodes))))
 	}
 	return groups
 }

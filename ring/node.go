@@ -3,7 +3,6 @@ package ring
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"unicode"
 )
@@ -19,8 +18,9 @@ type Node struct {
 	Addr string
 
 	// Weight is the node's share of the keys relative to the others'; 0 means 1.
-	// With XXHash, the weights of a Ring sum to at most 10,000. KetamaSpy,
-	// Rendezvous and Modula ignore weights, as the clients they follow do.
+	// With XXHash, the weights of a Ring sum to at most 10,000, and small numbers
+	// are best: each unit keeps 22 KB. Elsewhere a weight is at most 1,000,000,000,
+	// and KetamaSpy, Rendezvous and Modula ignore it, as the clients they follow do.
 	Weight int
 
 	// HashAs is what Ketama, KetamaSpy, Twemproxy and Rendezvous hash for this
@@ -28,6 +28,9 @@ type Node struct {
 	// which each Strategy describes.
 	HashAs string
 }
+
+// maxWeight fits the 32 bits that other clients have for a weight.
+const maxWeight = 1_000_000_000
 
 func (n Node) weight() int { return max(n.Weight, 1) }
 
@@ -94,7 +97,7 @@ func checkID(id string) error {
 	if id == "" {
 		return errors.New("the id before the first colon is empty; write id:host:port, host:port or [ipv6]:port")
 	}
-	for _, c := range []byte(id) {
+	for _, c := range id {
 		if !isLetterOrDigit(c) && c != '_' {
 			return fmt.Errorf("id %q has %q; ids have letters, digits and underscores, and the order is id:host:port", id, c)
 		}
@@ -102,8 +105,8 @@ func checkID(id string) error {
 	return nil
 }
 
-// prepare fills in default ids, and refuses nodes that are wrong by
-// themselves or beside each other.
+// prepare fills in default ids, and refuses nodes that are wrong by themselves or
+// beside each other.
 func prepare(nodes []Node) ([]address, error) {
 	addrs := make([]address, len(nodes))
 	for i := range nodes {
@@ -115,8 +118,8 @@ func prepare(nodes []Node) ([]address, error) {
 		if addrs[i], err = parseAddress(n.Addr); err != nil {
 			return nil, fmt.Errorf("ring: node %q: %w", n.ID, err)
 		}
-		if n.Weight < 0 || n.Weight > math.MaxInt32 {
-			return nil, fmt.Errorf("ring: node %q: weight %d is out of range; write 1 to %d, or 0 for 1", n.ID, n.Weight, math.MaxInt32)
+		if n.Weight < 0 || n.Weight > maxWeight {
+			return nil, fmt.Errorf("ring: node %q: weight %d is out of range; write 1 to %d, or 0 for 1", n.ID, n.Weight, maxWeight)
 		}
 	}
 	return addrs, checkUnique(nodes, addrs)

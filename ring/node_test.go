@@ -135,8 +135,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		r, err := New(test.strategy, test.nodes...)
-		if err == nil || r != nil {
-			t.Errorf("%s: New = %v, %v, want only an error", test.reason, r, err)
+		if err == nil {
+			t.Errorf("%s: New makes a ring of %v, want an error", test.reason, r.Nodes())
 			continue
 		}
 		for _, part := range append(test.says, "ring: ") {

@@ -21,7 +21,7 @@ type candidate struct {
 	total int                 // length of the whole text
 }
 
-func newCandidates(nodes []ranked) candidates {
+func newCandidates(nodes []namedNode) candidates {
 	cs := make(candidates, len(nodes))
 	for i, n := range nodes {
 		c, text := &cs[i], pythonBytes(nil, n.name+"-")
@@ -32,10 +32,6 @@ func newCandidates(nodes []ranked) candidates {
 	return cs
 }
 
-// scoreText is a key ready to be scored: its bytes from blockSize-1 on, so that
-// a candidate's tail fits in front.
-type scoreText [blockSize - 1 + 256]byte
-
 // pymemcacheName is how pymemcache writes a server: host and port, without
 // brackets, or the path of a socket.
 func pymemcacheName(a address) string {
@@ -45,8 +41,8 @@ func pymemcacheName(a address) string {
 	return a.host + ":" + a.port
 }
 
-// score returns the candidate's murmur3 of "name-key". text is scratch space
-// that ends with the key's bytes, with room for a tail before them.
+// score returns the candidate's murmur3 of "name-key". text has the key's bytes
+// after room for a tail.
 func (c *candidate) score(text []byte) uint32 {
 	total := c.total + len(text) - len(c.tail)
 	copy(text, c.tail[:])
@@ -56,7 +52,7 @@ func (c *candidate) score(text []byte) uint32 {
 
 // best returns the rank of the highest score.
 func (cs candidates) best(key string) int {
-	var buf scoreText
+	var buf [blockSize - 1 + 256]byte // no allocation for keys that memcached takes
 	text := pythonBytes(buf[:blockSize-1], key)
 	best, bestScore := 0, cs[0].score(text)
 	for i := range cs[1:] {

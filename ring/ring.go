@@ -26,8 +26,8 @@ type Ring struct {
 //
 // Rings that were made from the same nodes place every key alike, in any program
 // and in any order of the nodes; only Modula goes by the order, and Ketama and
-// KetamaSpy where two points coincide. Making one of 1,000 nodes takes some
-// 200 ms and 21 MB with XXHash.
+// KetamaSpy where two points coincide. With XXHash, one of 1,000 nodes is made
+// in some 200 ms and keeps 22 MB.
 func New(s Strategy, nodes ...Node) (*Ring, error) {
 	if len(nodes) == 0 {
 		return nil, errors.New("ring: no nodes; give at least one")
@@ -119,8 +119,8 @@ func (r *Ring) Node(id string) (Node, bool) {
 func (r *Ring) Nodes() []Node { return slices.Clone(r.nodes) }
 
 // With returns a new Ring that has n too, as the last one. Keys move only to n,
-// with the exceptions that Strategy names. It fails as New does, and so if there
-// is a node with that id or address already.
+// with the exceptions that Strategy names. It fails as New does, also if there is
+// a node with that id or address already.
 func (r *Ring) With(n Node) (*Ring, error) {
 	return New(r.strategy, append(r.Nodes(), n)...)
 }

@@ -281,6 +281,62 @@ func TestHashedNames(t *testing.T) {
 	}
 }
 
+// TestPrecedence: who owns a place that two nodes share.
+func TestPrecedence(t *testing.T) {
+	nodes := []Node{{ID: "c", Addr: "bb:11211"}, {ID: "a", Addr: "z:11211"}, {ID: "b", Addr: "aa:11211"}}
+	for s, want := range map[Strategy][]string{
+		XXHash:     {"a", "b", "c"}, // by id
+		Ketama:     {"c", "a", "b"}, // as given
+		KetamaSpy:  {"b", "a", "c"}, // the last one given
+		Twemproxy:  {"a", "b", "c"}, // shorter names first
+		Rendezvous: {"a", "c", "b"}, // the greater name
+	} {
+		if got := ids(slices.Values(mustNew(t, s, nodes...).ranked)); !slices.Equal(got, want) {
+			t.Errorf("%v ranks %v, want %v", s, got, want)
+		}
+	}
+}
+
+// TestRendezvousTie: murmur3 gives both nodes one score for this key.
+func TestRendezvousTie(t *testing.T) {
+	nodes := []Node{{Addr: "10.0.10.40:11211"}, {Addr: "10.0.4.52:11211"}}
+	for range 2 {
+		r := mustNew(t, Rendezvous, nodes...)
+		got := ids(r.Walk("key4302"))
+		if owner := r.Locate("key4302").ID; owner != "10.0.4.52:11211" || got[0] != owner {
+			t.Errorf("Locate answers %s, Walk yields %v, want the greater name first", owner, got)
+		}
+		slices.Reverse(nodes)
+	}
+}
+
+// TestPythonBytes: keys are text to pymemcache, and what is not text is what
+// Python reads it as under surrogateescape.
+func TestPythonBytes(t *testing.T) {
+	for text, want := range map[string]string{
+		"key":        "key",
+		"größe":      "gr\xf6\xdfe",
+		"鍵":          "\x75", // U+9375
+		"\U0001f511": "\x11",
+		"\xff\xc3k":  "\xff\xc3k",
+		"\ufffd":     "\xfd",
+	} {
+		if got := string(pythonBytes(nil, text)); got != want {
+			t.Errorf("pythonBytes(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestModulaLongKeys: gomemcache hashes the first 256 bytes of a key.
+func TestModulaLongKeys(t *testing.T) {
+	r, prefix := mustNew(t, Modula, equalNodes(50)...), strings.Repeat("k", 256)
+	for _, tail := range someKeys(20) {
+		if got, want := r.Locate(prefix+tail), r.Locate(prefix); got != want {
+			t.Errorf("256 bytes and %q are on %s, want %s as without", tail, got.ID, want.ID)
+		}
+	}
+}
+
 func TestStrategyString(t *testing.T) {
 	for s, want := range map[Strategy]string{XXHash: "XXHash", Modula: "Modula", 200: "Strategy(200)"} {
 		if got := s.String(); got != want {

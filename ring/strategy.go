@@ -52,6 +52,7 @@ const (
 	Modula
 )
 
+// String returns the name of the constant.
 func (s Strategy) String() string {
 	names := [...]string{"XXHash", "Ketama", "KetamaSpy", "Twemproxy", "Rendezvous", "Modula"}
 	if int(s) < len(names) {
@@ -60,19 +61,19 @@ func (s Strategy) String() string {
 	return fmt.Sprintf("Strategy(%d)", uint8(s))
 }
 
-// ranked is a node with the name that its strategy hashes.
-type ranked struct {
+// namedNode is a node with the name that its strategy hashes.
+type namedNode struct {
 	Node
 	name string
 }
 
 // rank names nodes and puts them in order of precedence: which of them owns a
 // place that two share. It refuses nodes that the strategy cannot tell apart.
-func (s Strategy) rank(nodes []Node, addrs []address) ([]ranked, error) {
-	list := make([]ranked, len(nodes))
+func (s Strategy) rank(nodes []Node, addrs []address) ([]namedNode, error) {
+	list := make([]namedNode, len(nodes))
 	owner := make(map[string]string, len(nodes))
 	for i, n := range nodes {
-		list[i] = ranked{n, s.hashedName(n, addrs[i])}
+		list[i] = namedNode{n, s.hashedName(n, addrs[i])}
 		if other, ok := owner[list[i].name]; ok {
 			return nil, fmt.Errorf("ring: nodes %q and %q are both hashed as %q; set HashAs of one of them", other, n.ID, list[i].name)
 		}
@@ -80,15 +81,15 @@ func (s Strategy) rank(nodes []Node, addrs []address) ([]ranked, error) {
 	}
 	switch s {
 	case XXHash: // by id, so that the order of configuration does not matter
-		slices.SortFunc(list, func(a, b ranked) int { return strings.Compare(a.name, b.name) })
+		slices.SortFunc(list, func(a, b namedNode) int { return strings.Compare(a.name, b.name) })
 	case KetamaSpy: // a map of points: the last one added replaces the others
 		slices.Reverse(list)
 	case Twemproxy: // shorter names first (nc_string.c, string_compare)
-		slices.SortFunc(list, func(a, b ranked) int {
+		slices.SortFunc(list, func(a, b namedNode) int {
 			return cmp.Or(cmp.Compare(len(a.name), len(b.name)), strings.Compare(a.name, b.name))
 		})
 	case Rendezvous: // of equal scores the greater name wins
-		slices.SortFunc(list, func(a, b ranked) int { return strings.Compare(b.name, a.name) })
+		slices.SortFunc(list, func(a, b namedNode) int { return strings.Compare(b.name, a.name) })
 	}
 	return list, nil
 }
@@ -111,7 +112,7 @@ func (s Strategy) hashedName(n Node, a address) string {
 }
 
 // points returns the points of a strategy that has a ring of them.
-func (s Strategy) points(nodes []ranked) ([]point, error) {
+func (s Strategy) points(nodes []namedNode) ([]point, error) {
 	switch s {
 	case XXHash:
 		return xxhashPoints(nodes)

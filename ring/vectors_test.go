@@ -25,8 +25,8 @@ type vectors struct {
 	KeyHash         []uint32 `json:"key_hash"`
 	PointsTotal     int      `json:"points_total"`
 	PointsPerServer []int    `json:"points_per_server"`
-	PointsSample    [][2]int `json:"points_sample"`
-	PointsLast      [][2]int `json:"points_last"`
+	PointsSample    [][2]uint32`json:"points_sample"`
+	PointsLast      [][2]uint32`json:"points_last"`
 	FailoverOrder   [][]int  `json:"failover_order"`
 	Extra           struct {
 		SocketAddresses []string `json:"socket_addresses"`
@@ -126,6 +126,35 @@ func checkVectors(t *testing.T, s Strategy, v vectors) {
 	}
 }
 
+// TestVectorsRemoval: removing the fourth of eight servers gives what the client
+// answered for the list without it, as ejecting a server does in libmemcached and
+// twemproxy. Where Walk goes clockwise, or by score, its keys go to the next node.
+func TestVectorsRemoval(t *testing.T) {
+	const removed = "id3"
+	for _, c := range vectorStrategies {
+		if c.prefix == "twemproxy-ketama-fnv1a_64-named" {
+			continue // has no list without the fourth
+		}
+		file := filepath.Join("testdata", "vectors", c.prefix+"__eight")
+		eight, seven := readVectors(t, file+".json"), readVectors(t, file+"-less-one.json")
+		r := mustNew(t, c.strategy, eight.nodes()...)
+		less, err := r.Without(removed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, key := range seven.Keys {
+			got, want := less.Locate(key).Addr, seven.nodes()[seven.Expect[i]].Addr
+			if got != want {
+				t.Errorf("%s, key %q: without %s it is on %s, want %s", c.prefix, key, removed, got, want)
+			}
+			walk := slices.Collect(r.Walk(key))
+			if walk[0].ID == removed && c.strategy != KetamaSpy && c.strategy != Modula && walk[1].Addr != want {
+				t.Errorf("%s, key %q: Walk goes on to %s, want %s", c.prefix, key, walk[1].Addr, want)
+			}
+		}
+	}
+}
+
 // checkFailover compares Walk with the nodes that the client tried, by their
 // first appearance. A client that gave up before the last node leaves the others
 // to us, in any order.
@@ -163,7 +192,7 @@ func checkPoints(t *testing.T, r *Ring, v vectors) {
 		}
 	}
 	for _, p := range slices.Concat(v.PointsSample, v.PointsLast) {
-		place, want := uint32(p[0]), r.nodes[p[1]].ID
+		place, want := p[0], r.nodes[p[1]].ID
 		if got := r.ranked[r.points.owner(place)].ID; got != want {
 			t.Errorf("the point at %d belongs to %s, want %s", place, got, want)
 		}
