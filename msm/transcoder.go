@@ -40,7 +40,9 @@ const (
 // built-in one has written. It is immutable and safe for concurrent use.
 type codecs struct {
 	configured Transcoder
-	mark       byte
+	mark       byte       // of configured
+	custom     Transcoder // configured, or what it compresses, if that is none of ours
+	unpacker   *unpacker
 }
 
 // newCodecs returns the codecs of a manager; nil means JSON.
@@ -48,11 +50,21 @@ func newCodecs(configured Transcoder) codecs {
 	if configured == nil {
 		configured = JSON
 	}
-	return codecs{configured: configured, mark: markOf(configured)}
+	c := codecs{configured: configured, mark: markOf(configured)}
+	inner := configured
+	if packed, ok := configured.(*compressed); ok {
+		inner, c.unpacker = packed.inner, packed.unpacker
+	} else {
+		c.unpacker = newUnpacker()
+	}
+	if markOf(inner) == codecCustom {
+		c.custom = inner
+	}
+	return c
 }
 
 func markOf(t Transcoder) byte {
-	switch t.(type) {
+	switch t := t.(type) {
 	case jsonTranscoder:
 		return codecJSON
 	case gobTranscoder:
@@ -61,6 +73,8 @@ func markOf(t Transcoder) byte {
 		return codecXML
 	case compactTranscoder:
 		return codecCompact
+	case *compressed:
+		return markOf(t.inner) | codecCompressed
 	}
 	return codecCustom
 }
@@ -73,18 +87,33 @@ func (c codecs) encode(v any) (codec byte, data []byte, err error) {
 
 // decode reads what the transcoder marked codec has written.
 func (c codecs) decode(codec byte, data []byte, into any) error {
-	if codec == c.mark {
-		return c.configured.Decode(data, into)
+	t := c.written(codec &^ codecCompressed)
+	if t == nil {
+		return fmt.Errorf("msm: the attribute was encoded by transcoder %d, which is not configured here", codec)
 	}
-	switch codec {
+	if codec&codecCompressed != 0 {
+		plain, err := c.unpacker.unpack(data)
+		if err != nil {
+			return err
+		}
+		data = plain
+	}
+	return t.Decode(data, into)
+}
+
+// written returns the transcoder with that mark, or nil.
+func (c codecs) written(mark byte) Transcoder {
+	switch mark {
 	case codecJSON:
-		return JSON.Decode(data, into)
+		return JSON
 	case codecGob:
-		return Gob.Decode(data, into)
+		return Gob
 	case codecXML:
-		return XML.Decode(data, into)
+		return XML
 	case codecCompact:
-		return Compact.Decode(data, into)
+		return Compact
+	case codecCustom:
+		return c.custom
 	}
-	return fmt.Errorf("msm: the attribute was encoded by transcoder %d, which is not configured here", codec)
+	return nil
 }
