@@ -289,6 +289,22 @@ func TestInstancesDie(t *testing.T) {
 	}
 }
 
+// An instance and the session's node die together: the copy in its memory and
+// the one on its node are gone, and the second copy is enough.
+func TestBothDie(t *testing.T) {
+	for _, nonSticky := range []bool{false, true} {
+		t.Run(fmt.Sprintf("nonSticky=%v", nonSticky), func(t *testing.T) {
+			b := newBrowser(t, startDemo(t, config{nonSticky: nonSticky}).url())
+			before := b.visit()
+			b.postControl("stop", before.node)
+			now := b.control("stop", before.instance)
+			if now.base != before.base || now.visits != 2 || now.node == before.node || now.instance == before.instance {
+				t.Errorf("got %+v, want the second visit of %s on another node and instance than %+v", now, before.base, before)
+			}
+		})
+	}
+}
+
 // Stopping the last instance, or every node of non-sticky sessions, leaves a
 // page that says so and has the buttons to start them again.
 func TestNothingLeft(t *testing.T) {
