@@ -325,3 +325,17 @@ func ExampleMultiError() {
 	}
 	// Output: n2 true
 }
+
+func ExampleNodeStats() {
+	c, end := exampleClient()
+	defer end()
+	ctx := context.Background()
+	c.Set(ctx, &memcache.Item{Key: "key", Value: []byte("value")})
+	for range 3 {
+		c.Get(ctx, "key")
+	}
+	c.Get(ctx, "absent")
+	n := c.Stats().Nodes[0]
+	fmt.Printf("%d operations, %d of %d found, %d bytes\n", n.Ops(), n.Hits, n.Hits+n.Misses, n.BytesRead)
+	// Output: 5 operations, 3 of 4 found, 15 bytes
+}

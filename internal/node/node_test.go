@@ -343,7 +343,7 @@ func TestNoRepeatAfterTimeout(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want DeadlineExceeded", err)
 	}
-	if d := time.Since(begin); d > 30*time.Millisecond+300*time.Millisecond {
+	if d := time.Since(begin); d > 30*time.Millisecond+time.Second {
 		t.Errorf("took %v, want 30 ms", d)
 	}
 	eventually(t, "the node is down", func() bool { n.Do(ctx, get("key")); return !n.Up() })
