@@ -37,7 +37,7 @@ type placer struct {
 // of the ketama packages that place keys as libmemcached does is to be had as a
 // Go module here; ring.Ketama stands for them, and gostl's is what it is.
 var placers = []placer{
-	{"ring.XXHash", "3,000 points", placeRing(ring.XXHash)},
+	{"ring.XXHash", "2,000 points", placeRing(ring.XXHash)},
 	{"ring.Ketama", "160 points, MD5", placeRing(ring.Ketama)},
 	{"buraksezer/consistent", "7,919 partitions, load 1.25, xxhash", func(_ testing.TB, nodes []string) func(string) string {
 		members := make([]consistent.Member, len(nodes))

@@ -19,7 +19,7 @@ type Node struct {
 
 	// Weight is the node's share of the keys relative to the others'; 0 means 1.
 	// With XXHash, the weights of a Ring sum to at most 10,000, and small numbers
-	// are best: each unit keeps 22 KB. Elsewhere a weight is at most 1,000,000,000,
+	// are best: each unit keeps 15 KB. Elsewhere a weight is at most 1,000,000,000,
 	// and KetamaSpy, Rendezvous and Modula ignore it, as the clients they follow do.
 	Weight int
 

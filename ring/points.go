@@ -13,7 +13,7 @@ func (p point) place() uint32 { return uint32(p >> 32) }
 func (p point) rank() uint32  { return uint32(p) }
 
 // sortPoints sorts points that come in the order of their ranks. It is a radix
-// sort, a byte at a time: 1,000 nodes have three million points, and comparing
+// sort, a byte at a time: 1,000 nodes have two million points, and comparing
 // those would take most of the time of New.
 func sortPoints(points []point) {
 	from, to := points, make([]point, len(points))

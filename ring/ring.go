@@ -27,7 +27,7 @@ type Ring struct {
 // Rings that were made from the same nodes place every key alike, in any program
 // and in any order of the nodes; only Modula goes by the order, and Ketama and
 // KetamaSpy where two points coincide. With XXHash, one of 1,000 nodes is made
-// in some 200 ms and keeps 22 MB.
+// in some 100 ms and keeps 15 MB.
 func New(s Strategy, nodes ...Node) (*Ring, error) {
 	if len(nodes) == 0 {
 		return nil, errors.New("ring: no nodes; give at least one")

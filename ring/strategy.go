@@ -14,7 +14,7 @@ import (
 type Strategy uint8
 
 const (
-	// XXHash is a ring of points made from the nodes' ids, 3,000 per unit of
+	// XXHash is a ring of points made from the nodes' ids, 2,000 per unit of
 	// weight. An address may change without moving a key. Adding a node moves keys
 	// only to it, and removing one moves only its keys, to where Walk has sent
 	// them while it was down; so does every strategy but Modula, with the
