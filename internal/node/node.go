@@ -38,6 +38,9 @@ var (
 	ErrYounger = errors.New("memcache: CAS is older than the connection")
 )
 
+// errCut is the error of calls that Close has not waited for any longer.
+var errCut = errors.New("memcache: closed before the answer came")
+
 // ErrAuth says that the server wants credentials, or refused those it got.
 var ErrAuth = errors.New("memcache: authentication refused")
 
@@ -265,14 +268,16 @@ func (n *Node) repeatable(op proto.Op, err error) bool {
 	return !failure.Sent
 }
 
-// plain is err without what only this package needs to know; ErrClosed if that
-// is what lies behind it.
+// plain is err without what only this package needs to know. It is ErrClosed if
+// that is what lies behind it and nothing was sent: the caller may then try
+// another node.
 func (n *Node) plain(err error) error {
 	var failure *mux.Error
-	if errors.As(err, &failure) {
+	sent := errors.As(err, &failure) && failure.Sent
+	if failure != nil {
 		err = failure.Err
 	}
-	if n.closed.Load() && !isTimeout(err) {
+	if n.closed.Load() && !sent && !isTimeout(err) {
 		return ErrClosed
 	}
 	return err
@@ -308,6 +313,6 @@ func (n *Node) Close() {
 		case <-timer.C:
 			timer.Reset(0) // for the others it is over, too
 		}
-		c.Close(ErrClosed)
+		c.Close(errCut)
 	}
 }

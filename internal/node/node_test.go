@@ -348,3 +348,25 @@ func TestNoRepeatAfterTimeout(t *testing.T) {
 	}
 	eventually(t, "the node is down", func() bool { n.Do(ctx, get("key")); return !n.Up() })
 }
+
+// TestPlain: ErrClosed lets the caller go to another node, which must not happen
+// to what was sent.
+func TestPlain(t *testing.T) {
+	n := New(config("127.0.0.1:1"))
+	n.Close()
+	cut := errors.New("cut")
+	tests := []struct {
+		name      string
+		err, want error
+	}{
+		{"not sent", &mux.Error{Err: cut}, ErrClosed},
+		{"sent", &mux.Error{Err: cut, Sent: true}, cut},
+		{"cancelled", &mux.Error{Err: context.Canceled}, context.Canceled},
+		{"not dialled", cut, ErrClosed},
+	}
+	for _, tt := range tests {
+		if got := n.plain(tt.err); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
