@@ -27,8 +27,8 @@ const (
 // and so does a manager whose transcoder does not compress.
 //
 // When it reads it stops at 4 MiB, and at 100 times the compressed size for
-// values of more than 64 KiB; larger values are refused by Encode too. Call it
-// once: its coders are kept for its lifetime.
+// values of more than 64 KiB; values of more than 4 MiB are ErrTooLarge when they
+// are encoded. Call it once: its coders are kept for its lifetime.
 func Compressed(t Transcoder, c Compression, min int) Transcoder {
 	if t == nil {
 		t = JSON
@@ -50,12 +50,13 @@ type compressed struct {
 
 func (c *compressed) Encode(v any) ([]byte, error) {
 	plain, err := c.inner.Encode(v)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case len(plain) > maxDecodedSize:
-		return nil, fmt.Errorf("msm: %T takes %d bytes, of at most %d", v, len(plain), maxDecodedSize)
-	case len(plain) < c.min:
+	}
+	if err := checkEncodedSize(v, len(plain)); err != nil {
+		return nil, err
+	}
+	if len(plain) < c.min {
 		return prefixed(packedRaw, plain), nil
 	}
 	return c.packer.pack(c.method, plain)

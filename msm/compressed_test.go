@@ -80,8 +80,8 @@ func TestCompressedRoundTrip(t *testing.T) {
 				t.Errorf("%s: %d times a letter does not come back (%v)", c.name, n, err)
 			}
 		}
-		if _, err := tr.Encode(text); err == nil {
-			t.Errorf("%s: Encode of more than 4 MiB = nil, want an error", c.name)
+		if _, err := tr.Encode(text); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: Encode of more than 4 MiB = %v, want ErrTooLarge", c.name, err)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // Gob is encoding/gob, for types that JSON cannot carry: maps with keys of any
-// type, complex numbers, cyclic types. Every value carries the description of
-// its type, so small values become larger than in JSON, and slower.
+// type, complex numbers. Every value carries the description of its type, so
+// small values become larger than in JSON, and slower.
 //
 // encoding/gob itself is not made for bytes that somebody else may have
 // written: 30 of them can make it allocate gigabytes. Here every count and
@@ -30,7 +30,10 @@ func (gobTranscoder) Encode(v any) ([]byte, error) {
 	if err := gob.NewEncoder(&out).Encode(v); err != nil {
 		return nil, err
 	}
-	// A value that Decode would refuse had better not be stored.
+	if err := checkEncodedSize(v, out.Len()); err != nil {
+		return nil, err
+	}
+	// What Decode would refuse had better not be stored: a list of 65 nodes.
 	if err := checkGob(out.Bytes()); err != nil {
 		return nil, err
 	}

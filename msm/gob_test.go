@@ -65,6 +65,12 @@ func TestGobRoundTrip(t *testing.T) {
 			t.Errorf("Decode of %#v = %#v, encoding/gob gives %#v", v, into.Elem(), want.Elem())
 		}
 	}
+	if _, err := Gob.Encode(longList(maxDecodedDepth + 1)); err == nil {
+		t.Error("Encode of a list of 65 nodes = nil, want an error")
+	}
+	if _, err := Gob.Encode(make([]byte, maxDecodedSize)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("Encode of more than 4 MiB = %v, want ErrTooLarge", err)
+	}
 	if _, err := Gob.Encode(nil); err == nil {
 		t.Error("Encode(nil) = nil, want an error")
 	}

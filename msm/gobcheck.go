@@ -48,7 +48,7 @@ const (
 // accepts one value, after its types, and no interfaces.
 func checkGob(data []byte) error {
 	if len(data) > maxDecodedSize {
-		return errors.New("msm: gob of more than 4 MiB")
+		return errGob
 	}
 	c := gobChecker{types: make(map[int64]gobType)}
 	for {

@@ -14,12 +14,21 @@ import (
 // than 64 nested objects and arrays. Numbers out of the target's range and
 // bytes after the value are errors as well. Fields that the target does not
 // have are ignored, so that an older release of an application can read what a
-// newer one has written.
+// newer one has written. In strings, bytes that are not UTF-8 become U+FFFD, as
+// encoding/json has it: such bytes belong into a []byte.
 var JSON Transcoder = jsonTranscoder{}
 
 type jsonTranscoder struct{}
 
-func (jsonTranscoder) Encode(v any) ([]byte, error) { return json.Marshal(v) }
+func (jsonTranscoder) Encode(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	// A value that Decode would refuse had better not be stored: one nested
+	// too deeply, or what a MarshalJSON has written.
+	return data, checkJSON(data)
+}
 
 func (jsonTranscoder) Decode(data []byte, into any) error {
 	if err := checkJSON(data); err != nil {

@@ -88,6 +88,12 @@ func TestJSONRoundTrip(t *testing.T) {
 	if _, err := JSON.Encode(make(chan int)); err == nil {
 		t.Error("Encode of a channel = nil, want an error")
 	}
+	if _, err := JSON.Encode(longList(maxDecodedDepth)); err != nil {
+		t.Errorf("Encode of %d levels = %v, want nil", maxDecodedDepth, err)
+	}
+	if _, err := JSON.Encode(longList(maxDecodedDepth + 1)); !errors.Is(err, errJSONDepth) {
+		t.Errorf("Encode of %d levels = %v, want errJSONDepth", maxDecodedDepth+1, err)
+	}
 }
 
 // The check itself must stay linear and small: it runs on other people's

@@ -25,6 +25,14 @@ const (
 	maxDecodedDepth = 64      // of nested objects, arrays or elements
 )
 
+// checkEncodedSize refuses what Decode would not take.
+func checkEncodedSize(v any, size int) error {
+	if size > maxDecodedSize {
+		return fmt.Errorf("%w: a %T takes %d bytes, of at most %d", ErrTooLarge, v, size, maxDecodedSize)
+	}
+	return nil
+}
+
 // Codec marks, as they are stored beside every attribute. They never change
 // their meaning.
 const (

@@ -38,7 +38,19 @@ func (xmlTranscoder) Encode(v any) ([]byte, error) {
 	if bytes.ContainsRune(data, utf8.RuneError) && !xmlText(reflect.ValueOf(v)) {
 		return nil, fmt.Errorf("msm: XML cannot carry a control character, or bytes that are not UTF-8, of this %T: use JSON", v)
 	}
-	return data, nil
+	return data, checkXML(data)
+}
+
+// checkXML refuses what Decode would refuse: a list of 65 nodes.
+func checkXML(data []byte) error {
+	tokens := strictXML{d: xml.NewDecoder(bytes.NewReader(data))}
+	for {
+		if _, err := tokens.Token(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 func (xmlTranscoder) Decode(data []byte, into any) error {
