@@ -33,9 +33,9 @@ type placer struct {
 	place     func(tb testing.TB, nodes []string) func(key string) string
 }
 
-// placers are set up as their documentation has it, where it says anything. None
-// of the ketama packages that place keys as libmemcached does is to be had as a
-// Go module here; ring.Ketama stands for them, and gostl's is what it is.
+// placers are set up as their documentation has it, where it says anything. The
+// ketama package is gostl's, which has released versions; it does not place keys
+// as libmemcached does, and ring.Ketama does.
 var placers = []placer{
 	{"ring.XXHash", "2,000 points", placeRing(ring.XXHash)},
 	{"ring.Ketama", "160 points, MD5", placeRing(ring.Ketama)},

@@ -22,12 +22,12 @@ type vectors struct {
 	}
 	Keys            []string
 	Expect          []int
-	KeyHash         []uint32 `json:"key_hash"`
-	PointsTotal     int      `json:"points_total"`
-	PointsPerServer []int    `json:"points_per_server"`
-	PointsSample    [][2]uint32`json:"points_sample"`
-	PointsLast      [][2]uint32`json:"points_last"`
-	FailoverOrder   [][]int  `json:"failover_order"`
+	KeyHash         []uint32    `json:"key_hash"`
+	PointsTotal     int         `json:"points_total"`
+	PointsPerServer []int       `json:"points_per_server"`
+	PointsSample    [][2]uint32 `json:"points_sample"`
+	PointsLast      [][2]uint32 `json:"points_last"`
+	FailoverOrder   [][]int     `json:"failover_order"`
 	Extra           struct {
 		SocketAddresses []string `json:"socket_addresses"`
 	}
