@@ -51,8 +51,7 @@ func checkJSON(data []byte) error {
 		// encoding/json would replace the bytes, and two keys become one.
 		return errJSONUTF8
 	}
-	var few [16]jsonKey
-	c := jsonChecker{data: data, keys: few[:0]}
+	c := jsonChecker{data: data}
 	for c.at < len(data) {
 		if err := c.step(); err != nil {
 			return err
@@ -136,6 +135,9 @@ func (c *jsonChecker) text() {
 	}
 	if escaped {
 		key = c.unescape(key)
+	}
+	if c.keys == nil {
+		c.keys = make([]jsonKey, 0, 16) // as many as most values need
 	}
 	c.keys = append(c.keys, key)
 }
