@@ -130,7 +130,7 @@ func (s *system) pageData(instance string, v view) pageData {
 	}
 	for k, n := range s.nodes {
 		b := place(k, len(s.nodes), d.Width, nodeTop)
-		b.Name, b.Addr, b.Up, b.Controllable = n.id, n.addr, n.up(), !n.external
+		b.Name, b.Addr, b.Up, b.Controllable = n.id, short(n.addr), n.up(), !n.external
 		switch slices.Index(v.Copies, n.id) {
 		case -1:
 		case 0:
@@ -142,6 +142,16 @@ func (s *system) pageData(instance string, v view) pageData {
 	}
 	d.Lines = lines(d)
 	return d
+}
+
+// short is an address that fits into a box: its end tells more than its start.
+func short(addr string) string {
+	const fits = 26
+	runes := []rune(addr)
+	if len(runes) > fits {
+		return "…" + string(runes[len(runes)-fits+1:])
+	}
+	return addr
 }
 
 // mode says in words how sessions are kept.
