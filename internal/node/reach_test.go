@@ -1,0 +1,93 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestReach: Reach does not wait for the pause between probes, and the node is
+// up when it has succeeded.
+func TestReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials atomic.Int64
+		var healthy atomic.Bool
+		cfg := config("127.0.0.1:1")
+		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dials.Add(1)
+			if !healthy.Load() {
+				return refuse(ctx, network, addr)
+			}
+			near, far := net.Pipe()
+			go answerVersions(far) // ends when the node closes its side
+			return near, nil
+		}
+		n := New(cfg)
+		defer n.Close()
+		if err := n.Reach(t.Context()); err != nil || dials.Load() != 0 {
+			t.Errorf("Reach of a node that nobody has found down = %v with %d dials, want nil without", err, dials.Load())
+		}
+		for range 10 { // the pause is 5 s by then
+			n.Do(t.Context(), get("key"))
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+		}
+		n.Do(t.Context(), get("key"))
+		synctest.Wait()
+		before := dials.Load()
+		if err := n.Reach(t.Context()); !errors.Is(err, ErrDown) || dials.Load() != before+1 {
+			t.Errorf("Reach of a dead node = %v with %d dials, want ErrDown with 1", err, dials.Load()-before)
+		}
+		healthy.Store(true)
+		if n.Up() {
+			t.Fatal("the node came up by itself")
+		}
+		if err := n.Reach(t.Context()); err != nil || !n.Up() {
+			t.Errorf("Reach = %v and the node is up: %v, want nil and true", err, n.Up())
+		}
+		n.Close()
+		if err := n.Reach(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("Reach of a closed node = %v, want ErrClosed", err)
+		}
+	})
+}
+
+// answerVersions is a server that knows one command.
+func answerVersions(nc net.Conn) {
+	defer nc.Close()
+	for in := bufio.NewScanner(nc); in.Scan(); {
+		io.WriteString(nc, "VERSION 1.6.18\r\n")
+	}
+}
+
+// TestReachGivesUp: ctx bounds the wait, not the attempt.
+func TestReachGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config("127.0.0.1:1")
+		blackhole := false
+		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if blackhole {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return refuse(ctx, network, addr)
+		}
+		n := New(cfg)
+		defer n.Close()
+		n.Do(t.Context(), get("key"))
+		synctest.Wait()
+		blackhole = true
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		if err := n.Reach(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Millisecond {
+			t.Errorf("Reach = %v after %v, want DeadlineExceeded after 10ms", err, time.Since(start))
+		}
+	})
+}
