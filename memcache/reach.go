@@ -35,13 +35,17 @@ func (c *Client) Reach(ctx context.Context) error {
 }
 
 // Up tells whether operations are sent to every node of the Client; on a view,
-// to its node. It does no I/O.
+// to its node. It does no I/O and does not allocate.
 func (c *Client) Up() bool {
-	nodes := c.nodes(c.core.topology.Load())
-	for _, n := range nodes {
+	t := c.core.topology.Load()
+	if c.view {
+		n := t.nodes[c.only]
+		return n != nil && n.Healthy()
+	}
+	for _, n := range t.nodes {
 		if !n.Healthy() {
 			return false
 		}
 	}
-	return len(nodes) > 0
+	return len(t.nodes) > 0
 }
