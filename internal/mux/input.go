@@ -195,7 +195,7 @@ func (c *Conn) handOver(owner *Call) bool {
 // memory it is copied under mu, so that the owner cannot leave meanwhile.
 func (c *Conn) keep(call *Call, b []byte) {
 	if cap(call.Buf) < len(b) || call.Buf == nil {
-		call.put(append(make([]byte, 0, len(b)), b...))
+		call.put(bytes.Clone(b)) // which, unlike make, does not clear it first
 		return
 	}
 	c.mu.Lock()

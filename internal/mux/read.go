@@ -23,7 +23,7 @@ func (c *Conn) Wait(ctx context.Context, call *Call) error {
 			c.mu.Unlock()
 			c.flush(ctx, call, notIdle)
 			c.mu.Lock()
-		case c.reader == nil:
+		case c.reader == nil || c.reader == call: // call: it is the heir
 			c.reader = call
 			c.mu.Unlock()
 			if !watched && ctx.Done() != nil {
@@ -85,6 +85,9 @@ func (c *Conn) leave(call *Call) error {
 	}
 	if c.appointed == call {
 		c.appointed = nil
+	}
+	if c.reader == call {
+		c.reader = nil // an heir that must leave at once
 	}
 	next := c.appoint()
 	if next == nil && c.reader == nil && c.appointed == nil && c.queue.hasTombstone() {
@@ -182,9 +185,11 @@ func (c *Conn) settle(self *Call, n int, err error) (released bool) {
 	}
 	var next *Call
 	if released = c.mustRelease(self); released {
-		c.reader = nil
 		c.in.disown()
-		if next, c.in.heir = c.in.heir, nil; next == nil {
+		// An heir has the role already: to anybody else who took it, the heir's
+		// memory would be out of reach.
+		c.reader, c.in.heir = c.in.heir, nil
+		if next = c.reader; next == nil {
 			next = c.appoint()
 		}
 	}
