@@ -149,27 +149,21 @@ func (t *table) spilled(at uint64) []uint64 {
 }
 
 // walk visits the points from hash on, once around the circle, until visit
-// returns false, and reports whether it did not. It may visit a point twice.
+// returns false, and reports whether it did not. It visits a node at least once
+// for each of its points.
 func (t *table) walk(hash uint32, visit func(rank uint32) (goOn bool)) bool {
 	at := t.at(hash)
-	i := 0
-	for line := &t.lines[at>>32]; i < linePoints && *line.word(i) < t.word(at); {
-		i++
-	}
-	for range len(t.lines) + 1 {
+	for range len(t.lines) + 1 { // the first line again, for what is before hash
 		line := &t.lines[at>>32]
-		for ; i < linePoints || i == linePoints && !line.overflows(); i++ {
-			if !visit(*line.word(i) & t.ranks) {
+		for i := range linePoints {
+			if word := *line.word(i); word >= t.word(at) && !visit(word&t.ranks) {
 				return false
 			}
 		}
 		if line.overflows() && !t.walkSpill(at, visit) {
 			return false
 		}
-		i = 0
-		if at = (at>>32 + 1) << 32; at>>32 == uint64(len(t.lines)) {
-			at = 0
-		}
+		at = (at>>32 + 1) % uint64(len(t.lines)) << 32
 	}
 	return true
 }

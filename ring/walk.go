@@ -30,8 +30,8 @@ func (r *Ring) walkPoints(key string, yield func(Node) bool) {
 	}
 }
 
-// spyTries is how many places spymemcached tries beside the key's own.
-const spyTries = 6
+// spyTries is how many places spymemcached tries.
+const spyTries = 7
 
 // retry visits the nodes that spymemcached tries for a key (KetamaIterator): the
 // owner, and those of places that it reaches by adding hashes of the key with the
@@ -43,5 +43,5 @@ func (r *Ring) retry(key string, hash uint32, visit func(rank uint32) bool) bool
 		}
 		hash += md5Key(strconv.Itoa(try) + key)
 	}
-	return visit(r.points.owner(hash))
+	return true
 }
