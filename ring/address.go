@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path"
 	"strconv"
 	"strings"
 	"unicode"
@@ -21,7 +22,7 @@ func (a address) isSocket() bool { return a.port == "" }
 // key is equal for different spellings of one address.
 func (a address) key() string {
 	if a.isSocket() {
-		return a.host
+		return path.Clean(a.host)
 	}
 	host := strings.ToLower(a.host)
 	if ip, err := netip.ParseAddr(a.host); err == nil {
@@ -71,11 +72,13 @@ func checkPort(port string) error {
 
 // checkHost refuses what no host name can be, above all what shows that
 // something else was meant: host:port:weight, or an IPv6 address as it is.
+// Numbers and dots must be an IPv4 address, because some resolvers read
+// 010.0.0.1 as 8.0.0.1, and 127.1 as 127.0.0.1.
 func checkHost(host string) error {
 	if host == "" {
 		return errors.New("the host is empty; write host:port, as in localhost:11211")
 	}
-	digits := true
+	numeric := true
 	for _, c := range host {
 		switch {
 		case c == ':':
@@ -83,19 +86,19 @@ func checkHost(host string) error {
 		case !isLetterOrDigit(c) && c != '.' && c != '-' && c != '_':
 			return fmt.Errorf("host %q has %q; write an ASCII host name, an IPv4 address or an IPv6 address in brackets", host, c)
 		}
-		digits = digits && '0' <= c && c <= '9'
+		numeric = numeric && (c == '.' || '0' <= c && c <= '9')
 	}
-	if digits {
-		return fmt.Errorf("host %q is a number; the order is id:host:port", host)
+	if _, err := netip.ParseAddr(host); numeric && err != nil {
+		return fmt.Errorf("host %q is not an IPv4 address, as 10.0.0.1 is; the order is id:host:port", host)
 	}
 	return nil
 }
 
 // checkPath refuses control characters, which no path in a configuration has.
-func checkPath(path string) error {
-	for _, c := range path {
+func checkPath(socket string) error {
+	for _, c := range socket {
 		if unicode.IsControl(c) {
-			return fmt.Errorf("path %q has a control character; remove it", path)
+			return fmt.Errorf("path %q has a control character; remove it", socket)
 		}
 	}
 	return nil

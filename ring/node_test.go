@@ -2,10 +2,9 @@ package ring
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
-
-	"slices"
 )
 
 func TestParseNodes(t *testing.T) {
@@ -78,6 +77,9 @@ func TestParseNodesRefuses(t *testing.T) {
 		{"a semicolon between two nodes", "n1:a:1;n2:b:2", `"n1:a:1;n2:b:2"`, "a comma or a blank between nodes"},
 		{"a weight at the end, read as id:host:port", "localhost:11211:1", `"localhost:11211:1"`, "the order is id:host:port"},
 		{"a weight after an address", "10.0.0.1:11211:1", `"10.0.0.1:11211:1"`, "the order is id:host:port"},
+		{"octal digits, another server to some resolvers", "n1:010.0.0.1:1", `"n1:010.0.0.1:1"`, "not an IPv4 address"},
+		{"half an IPv4 address, which some resolvers fill up", "n1:127.1:1", `"n1:127.1:1"`, "not an IPv4 address"},
+		{"an IPv4 address with a byte too large", "10.0.0.256:1", `"10.0.0.256:1"`, "not an IPv4 address"},
 		{"a dash in the id, which would end it in a session id", "n-1:a:1", `"n-1:a:1"`, "letters, digits and underscores"},
 		{"a dot in the id, which would begin the route", "n.1:a:1", `"n.1:a:1"`, "letters, digits and underscores"},
 		{"an id outside ASCII", "nö:a:1", `"nö:a:1"`, "letters, digits and underscores"},
@@ -98,6 +100,7 @@ func TestParseNodesRefuses(t *testing.T) {
 		{"the same IPv6 address written otherwise", "n1:[::1]:1,n2:[0:0::1]:1", `"n1" and "n2"`, "same address"},
 		{"an IPv4 address in IPv6 form", "n1:10.0.0.1:1,n2:[::ffff:10.0.0.1]:1", `"n1" and "n2"`, "same address"},
 		{"the same socket twice", "n1:/a,n2:/a", `"n1" and "n2"`, "same address"},
+		{"the same socket written otherwise", "n1:/run/a,n2:/run//./a", `"n1" and "n2"`, "same address"},
 	}
 	for _, test := range tests {
 		got, err := ParseNodes(test.list)
