@@ -121,7 +121,7 @@ func TestNewRefuses(t *testing.T) {
 		says     []string
 	}{
 		{"no node", XXHash, nil, []string{"at least one"}},
-		{"an unknown strategy", Modula + 1, []Node{a}, []string{"Strategy(6)"}},
+		{"an unknown strategy", Modula + 1, []Node{a}, []string{"Strategy(6)", "use XXHash"}},
 		{"no address", XXHash, []Node{a, {ID: "b"}}, []string{`node "b"`, "address is empty"}},
 		{"neither id nor address", XXHash, []Node{{}}, []string{"address is empty"}},
 		{"an address without port", XXHash, []Node{{ID: "b", Addr: "b"}}, []string{`node "b"`, "has no port"}},

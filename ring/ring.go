@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 )
 
 // Ring tells which node owns a key. It never changes, so any number of
@@ -64,6 +65,16 @@ func New(s Strategy, nodes ...Node) (*Ring, error) {
 // Strategy returns the strategy given to New.
 func (r *Ring) Strategy() Strategy { return r.strategy }
 
+// String returns the strategy and the ids of the nodes, as "XXHash(n1, n2)": what
+// to write into a log, where the points would take megabytes.
+func (r *Ring) String() string {
+	list := make([]string, len(r.nodes))
+	for i, n := range r.nodes {
+		list[i] = n.ID
+	}
+	return r.strategy.String() + "(" + strings.Join(list, ", ") + ")"
+}
+
 // Locate returns the node that owns key. It does not allocate for keys of up to
 // 250 bytes, the most that memcached takes. Any string is a key here.
 func (r *Ring) Locate(key string) Node { return *r.locate(key) }
@@ -118,16 +129,16 @@ func (r *Ring) Node(id string) (Node, bool) {
 // slice is the caller's.
 func (r *Ring) Nodes() []Node { return slices.Clone(r.nodes) }
 
-// With returns a new Ring that has n too, as the last one. Keys move only to n,
-// with the exceptions that Strategy names. It fails as New does, also if there is
-// a node with that id or address already.
+// With returns a new Ring that has n too, as the last one, at the cost of New.
+// Keys move only to n, with the exceptions that Strategy names. It fails as New
+// does, also if there is a node with that id or address already.
 func (r *Ring) With(n Node) (*Ring, error) {
 	return New(r.strategy, append(r.Nodes(), n)...)
 }
 
-// Without returns a new Ring that lacks the node with that id. Only its keys
-// move, with the exceptions that Strategy names. An unknown id and the last node
-// are errors.
+// Without returns a new Ring that lacks the node with that id, at the cost of New.
+// Only its keys move, with the exceptions that Strategy names. An unknown id and
+// the last node are errors.
 func (r *Ring) Without(id string) (*Ring, error) {
 	if _, ok := r.byID[id]; !ok {
 		return nil, fmt.Errorf("ring: there is no node %q to remove", id)

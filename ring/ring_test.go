@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -333,6 +334,49 @@ func TestModulaLongKeys(t *testing.T) {
 	for _, tail := range someKeys(20) {
 		if got, want := r.Locate(prefix+tail), r.Locate(prefix); got != want {
 			t.Errorf("256 bytes and %q are on %s, want %s as without", tail, got.ID, want.ID)
+		}
+	}
+}
+
+// TestRingString: a ring in a log is a line, not all of its points.
+func TestRingString(t *testing.T) {
+	for want, r := range map[string]*Ring{
+		"XXHash()":            new(Ring),
+		"Ketama(n1, n2)":      mustNew(t, Ketama, equalNodes(2)...),
+		"Modula(/run/a.sock)": mustNew(t, Modula, Node{Addr: "/run/a.sock"}),
+	} {
+		if got := fmt.Sprint(r); got != want {
+			t.Errorf("the ring prints as %q, want %q", got, want)
+		}
+	}
+}
+
+// TestConcurrent: all goroutines may use one ring, also while others are made of
+// it. The race detector finds what is written.
+func TestConcurrent(t *testing.T) {
+	extra := Node{ID: "extra", Addr: "extra:1"}
+	for _, s := range strategies {
+		r := mustNew(t, s, equalNodes(5)...)
+		want := fmt.Sprint(ids(r.Walk("key")))
+		var done sync.WaitGroup
+		for range 4 {
+			done.Go(func() {
+				if _, err := r.With(extra); err != nil {
+					t.Error(err)
+				}
+				if _, err := r.Without("n1"); err != nil {
+					t.Error(err)
+				}
+				for _, key := range someKeys(50) {
+					if owner := r.Locate(key); owner != slices.Collect(r.Walk(key))[0] {
+						t.Errorf("%v, key %q: Walk does not begin with %v", r, key, owner)
+					}
+				}
+			})
+		}
+		done.Wait()
+		if got := fmt.Sprint(ids(r.Walk("key"))); got != want {
+			t.Errorf("%v: Walk yields %v, want %v as before", r, got, want)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 // servers are shared with another client or filled by one that is being
 // replaced; the others place every key where that client does, byte for byte as
 // on x86 (some of them hash keys outside ASCII differently on other machines).
+// The ketamas need MD5; where FIPS 140 forbids it (GODEBUG=fips140=only), it
+// panics in New.
 type Strategy uint8
 
 const (
@@ -121,7 +123,7 @@ func (s Strategy) points(nodes []namedNode) ([]point, error) {
 	case KetamaSpy:
 		return ketamaPoints(nodes, equalGroups(nodes)), nil
 	}
-	return nil, fmt.Errorf("ring: there is no %v", s)
+	return nil, fmt.Errorf("ring: there is no %v; use XXHash or another of the constants", s)
 }
 
 // hash returns the place of a key on the ring of a strategy that has one.
