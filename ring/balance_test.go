@@ -91,7 +91,7 @@ func TestMinimalMovement(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for range 2000 {
+			for range 1000 {
 				key := strconv.FormatUint(rng.Uint64(), 36)
 				walk := ids(before.Walk(key))
 				want := walk[0]
@@ -139,9 +139,8 @@ func TestDiff(t *testing.T) {
 		{"other nodes", mustNew(t, XXHash, nodes[:5]...), mustNew(t, XXHash, nodes[5:]...), 1, 0},
 	}
 	for _, test := range tests {
-		got, back := Diff(test.a, test.b), Diff(test.b, test.a)
-		if math.Abs(got-test.want) > test.tol || got != back {
-			t.Errorf("%s: Diff = %.4f, and %.4f the other way, want %.2f within %.2f", test.reason, got, back, test.want, test.tol)
+		if got := Diff(test.a, test.b); math.Abs(got-test.want) > test.tol {
+			t.Errorf("%s: Diff = %.4f, want %.2f within %.2f", test.reason, got, test.want, test.tol)
 		}
 	}
 }

@@ -34,19 +34,20 @@ type vectors struct {
 }
 
 // vectorStrategies maps the implementation in a file's name to the strategy that
-// stands for it, with the number of keys that its files hold.
+// stands for it, with the number of keys that its files hold, and of those that
+// come with a failover order.
 var vectorStrategies = []struct {
-	prefix   string
-	strategy Strategy
-	keys     int
+	prefix       string
+	strategy     Strategy
+	keys, orders int
 }{
-	{"go-gomemcache", Modula, 1080},
-	{"libmemcached-ketama_weighted", Ketama, 1688},
-	{"php-memcached-libketama", Ketama, 1688},
-	{"pymemcache-rendezvous", Rendezvous, 1440},
-	{"spymemcached-ketama", KetamaSpy, 1328},
-	{"twemproxy-ketama-fnv1a_64", Twemproxy, 1640},
-	{"twemproxy-ketama-fnv1a_64-named", Twemproxy, 720},
+	{"go-gomemcache", Modula, 1080, 0},
+	{"libmemcached-ketama_weighted", Ketama, 1688, 0},
+	{"php-memcached-libketama", Ketama, 1688, 0},
+	{"pymemcache-rendezvous", Rendezvous, 1440, 1260},
+	{"spymemcached-ketama", KetamaSpy, 1328, 1328},
+	{"twemproxy-ketama-fnv1a_64", Twemproxy, 1640, 0},
+	{"twemproxy-ketama-fnv1a_64-named", Twemproxy, 720, 0},
 }
 
 func readVectors(t *testing.T, file string) vectors {
@@ -82,25 +83,28 @@ func (v *vectors) nodes() []Node {
 // TestVectors checks every answer of the real clients: owners, failover orders,
 // hashes of keys and points. It logs how many keys each strategy was checked on.
 func TestVectors(t *testing.T) {
-	checked := map[Strategy]int{}
+	checked, checkedOrders := map[Strategy]int{}, map[Strategy]int{}
 	for _, c := range vectorStrategies {
 		files, err := filepath.Glob(filepath.Join("testdata", "vectors", c.prefix+"__*.json"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no vectors of %s: %v", c.prefix, err)
 		}
-		keys := 0
+		keys, orders := 0, 0
 		for _, file := range files {
 			v := readVectors(t, file)
 			keys += len(v.Keys)
+			orders += len(v.FailoverOrder)
 			t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) { checkVectors(t, c.strategy, v) })
 		}
-		if keys != c.keys {
-			t.Errorf("%s: checked %d keys, want %d: vectors are missing or new", c.prefix, keys, c.keys)
+		if keys != c.keys || orders != c.orders {
+			t.Errorf("%s: checked %d keys and %d failover orders, want %d and %d: vectors are missing or new",
+				c.prefix, keys, orders, c.keys, c.orders)
 		}
 		checked[c.strategy] += keys
+		checkedOrders[c.strategy] += orders
 	}
 	for s := Ketama; s <= Modula; s++ {
-		t.Logf("%-10v %5d keys", s, checked[s])
+		t.Logf("%-10v %5d keys, %5d failover orders", s, checked[s], checkedOrders[s])
 	}
 }
 
