@@ -49,14 +49,35 @@ type Server struct {
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s, err := Run(args...)
-	if errors.Is(err, errNotInstalled) && os.Getenv("CI") != "true" {
-		t.Skip(err)
+	if errors.Is(err, errNotInstalled) {
+		skip(t, err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	return s
+}
+
+// StartVersion is Start for tests of what one version of memcached does: others
+// count as missing.
+func StartVersion(t testing.TB, version string, args ...string) *Server {
+	t.Helper()
+	s := Start(t, args...)
+	out, err := exec.Command(s.binary, "-V").Output()
+	if got := strings.TrimSpace(string(out)); err != nil || got != "memcached "+version {
+		skip(t, fmt.Errorf("this is about memcached %s; here is %s (%v)", version, got, err))
+	}
+	return s
+}
+
+// skip skips a test for want of a server; in CI there is no such excuse.
+func skip(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	}
+	t.Skip(err)
 }
 
 // Run is Start for programs that are no tests. The caller must call Close.

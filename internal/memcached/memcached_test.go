@@ -99,6 +99,19 @@ func TestClose(t *testing.T) {
 	}
 }
 
+func TestStartVersion(t *testing.T) {
+	Start(t) // skips without memcached
+	t.Setenv("CI", "")
+	t.Run("other", func(t *testing.T) {
+		defer func() {
+			if !t.Skipped() {
+				t.Error("version 0.0 was not found missing")
+			}
+		}()
+		StartVersion(t, "0.0")
+	})
+}
+
 // A server that cannot start says why in its own words.
 func TestRunError(t *testing.T) {
 	Start(t) // skips without memcached

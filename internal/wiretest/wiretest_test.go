@@ -12,6 +12,9 @@ import (
 	"github.com/seed99545744/msm/memcache/memcachetest"
 )
 
+// recordedFrom is the version whose words the transcripts are.
+const recordedFrom = "1.6.18"
+
 // server is anything that a transcript is played against: a new one for each,
 // since CAS numbers and items must be the transcript's own.
 type server struct {
@@ -29,7 +32,7 @@ func servers() []server {
 	}
 	return []server{
 		{"memcached", func(t *testing.T) func() (net.Conn, error) {
-			s := memcached.Start(t)
+			s := memcached.StartVersion(t, recordedFrom)
 			return func() (net.Conn, error) { return net.Dial("tcp", s.Addr()) }
 		}},
 		{"memcachetest", fake(memcachetest.NewServer)},

@@ -85,7 +85,7 @@ func (c *conn) execute(f *frame) {
 	case opSet, opAdd, opReplace, opAppend, opPrepend:
 		c.binaryStore(f)
 	case opDelete:
-		c.outcome(f, c.srv.store.remove(f.key, f.cas), 0)
+		c.outcome(f, c.srv.store.remove(f.key, condition{f.cas != 0, f.cas}), 0)
 	case opIncrement, opDecrement:
 		c.binaryCount(f)
 	case opFlush:
@@ -198,18 +198,15 @@ func (c *conn) binaryStore(f *frame) {
 func (c *conn) binaryCount(f *frame) {
 	be := binary.BigEndian
 	exptime := f.exptime(16)
-	it, _, o := c.srv.store.add(counting{
+	r := c.srv.store.add(counting{
 		key: f.key, decr: f.op == opDecrement, delta: be.Uint64(f.extras), cas: f.cas,
 		create: exptime != noCreation, initial: be.Uint64(f.extras[8:]), exptime: exptime,
 	})
-	if o != stored {
-		c.outcome(f, o, 0)
+	if r.outcome != stored || f.quiet {
+		c.outcome(f, r.outcome, 0)
 		return
 	}
-	if !f.quiet {
-		n, _ := parseUint(it.value)
-		c.reply(f, statusOK, it.cas, nil, "", be.AppendUint64(nil, n))
-	}
+	c.reply(f, statusOK, r.item.cas, nil, "", be.AppendUint64(nil, r.number))
 }
 
 func (c *conn) binaryStats(f *frame) {

@@ -1,6 +1,9 @@
 package memcachetest
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // store reads and carries out a storage command (protocol.txt, "Storage
 // commands"). After a header that it cannot read, the value's bytes are taken
@@ -15,7 +18,7 @@ func (c *conn) store(name string, args [][]byte) error {
 	}
 	var (
 		cmd                    = storing{mode: storeMode(name), key: string(args[0])}
-		silent                 = noReply(args[fixed:])
+		silent                 = noReply(args)
 		okFlags, okTime, okLen bool
 		n                      int64
 		okCAS                  = true
@@ -27,7 +30,7 @@ func (c *conn) store(name string, args [][]byte) error {
 		cmd.cas, okCAS = parseUint(args[4])
 	}
 	if !okFlags || !okTime || !okLen || !okCAS || len(cmd.key) > maxKey || n < 0 || n > maxValue {
-		return c.run(name, func(c *conn, _ [][]byte) { c.say(badFormat) }, nil)
+		return c.run(name, func(c *conn, args [][]byte) { c.answer(args, badFormat) }, args)
 	}
 	if itemSize(len(cmd.key), int(n), cmd.flags) > c.srv.cfg.MaxItemSize {
 		return c.refuseStore(name, &cmd, n, silent)
@@ -86,7 +89,7 @@ func storeReply(o outcome) string {
 		return "EXISTS"
 	case notFound:
 		return "NOT_FOUND"
-	case tooLarge: // what append makes of it
+	case tooLarge:
 		return tooBig
 	}
 	return "NOT_STORED"
@@ -117,13 +120,16 @@ func (c *conn) getAndTouch(args [][]byte, withCAS bool) {
 	})
 }
 
-// values answers with the hits among keys.
+// values answers with the hits among keys. A bad key spoils the whole reply, but
+// those before it have been fetched.
 func (c *conn) values(keys [][]byte, withCAS bool, get func(key string) (item, bool)) {
-	for _, key := range keys {
-		if len(key) > maxKey {
-			c.say(badFormat)
-			return
+	bad := slices.IndexFunc(keys, func(key []byte) bool { return len(key) > maxKey })
+	if bad >= 0 {
+		for _, key := range keys[:bad] {
+			get(string(key))
 		}
+		c.say(badFormat)
+		return
 	}
 	for _, key := range keys {
 		if it, ok := get(string(key)); ok {
@@ -160,11 +166,11 @@ func (c *conn) delete(args [][]byte) {
 		rest = rest[:len(rest)-1]
 	}
 	switch {
-	case len(key) > maxKey:
-		c.answer(options, badFormat)
 	case len(rest) > 1 || len(rest) == 1 && string(rest[0]) != "0":
 		c.answer(options, badFormat+".  Usage: delete <key> [noreply]")
-	case c.srv.store.remove(key, 0) == stored:
+	case len(key) > maxKey:
+		c.answer(options, badFormat)
+	case c.srv.store.remove(key, condition{}) == stored:
 		c.answer(options, "DELETED")
 	default:
 		c.answer(options, "NOT_FOUND")
@@ -208,11 +214,10 @@ func (c *conn) incr(args [][]byte, decr bool) {
 		c.answer(args, "CLIENT_ERROR invalid numeric delta argument")
 		return
 	}
-	it, _, o := c.srv.store.add(counting{key: string(args[0]), delta: delta, decr: decr})
-	switch o {
+	r := c.srv.store.add(counting{key: string(args[0]), delta: delta, decr: decr})
+	switch r.outcome {
 	case stored:
-		n, _ := parseUint(it.value)
-		c.answer(args, strconv.FormatUint(n, 10))
+		c.answer(args, strconv.FormatUint(r.number, 10))
 	case notFound:
 		c.answer(args, "NOT_FOUND")
 	default:

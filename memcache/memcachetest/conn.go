@@ -140,6 +140,9 @@ func (c *conn) relieve() (ok bool) {
 // readLine returns the next line without its end; it is valid until the next
 // read.
 func (c *conn) readLine() ([]byte, error) {
+	if cap(c.buf) > writeLimit {
+		c.buf, c.words = nil, nil // of a get that was exceptionally long
+	}
 	c.buf = c.buf[:0]
 	for seen := 0; ; {
 		b, _ := c.in.Peek(c.in.Buffered())

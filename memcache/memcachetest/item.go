@@ -44,7 +44,7 @@ func (it *item) ttl(now time.Time) int64 {
 	if it.expires.IsZero() {
 		return -1
 	}
-	return int64((it.expires.Sub(now) + time.Second - 1) / time.Second)
+	return max(0, int64((it.expires.Sub(now)+time.Second-1)/time.Second))
 }
 
 // maxRelative is the longest exptime that is a number of seconds from now, 30

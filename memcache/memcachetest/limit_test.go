@@ -129,14 +129,16 @@ func TestTooLargeDeletes(t *testing.T) {
 		{"set", "set k 0 0 2000\r\n" + big + "\r\n", tooBig + "\r\n", false},
 		{"set that flags make too large", "set k 1 0 963\r\n" + big[:963] + "\r\n", tooBig + "\r\n", false},
 		{"add", "add k 0 0 2000\r\n" + big + "\r\n", tooBig + "\r\n", true},
-		{"append", "append k 0 0 960\r\n" + big[:960] + "\r\n", tooBig + "\r\n", true},
+		{"append", "append k 0 0 2000\r\n" + big + "\r\n", tooBig + "\r\n", true},
+		{"append that outgrows", "append k 0 0 960\r\n" + big[:960] + "\r\n", "NOT_STORED\r\n", true},
+		{"ms append that outgrows", "ms k 960 MA O1\r\n" + big[:960] + "\r\n", "NS O1\r\n", true},
 		{"cas", "cas k 0 0 2000 1\r\n" + big + "\r\n", tooBig + "\r\n", true},
 		{"ms", "ms k 2000\r\n" + big + "\r\n", tooBig + "\r\n", false},
 		{"ms add", "ms k 2000 ME\r\n" + big + "\r\n", tooBig + "\r\n", false},
 		{"binary set", packet(0x01, "k", strings.Repeat("\x00", 8), big), answer(0x01, statusTooLarge, "Too large."), false},
 		{"binary set that flags make too large", packet(0x01, "k", "\x00\x00\x00\x01\x00\x00\x00\x00", big[:963]), answer(0x01, statusTooLarge, "Too large."), false},
 		{"binary add", packet(0x02, "k", strings.Repeat("\x00", 8), big), answer(0x02, statusTooLarge, "Too large."), true},
-		{"binary append", packet(0x0e, "k", "", big[:960]), answer(0x0e, statusTooLarge, "Too large."), true},
+		{"binary append", packet(0x0e, "k", "", big[:960]), answer(0x0e, statusNotStored, "Not stored."), true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

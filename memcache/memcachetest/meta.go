@@ -36,8 +36,11 @@ type metaFlags struct {
 
 func (f *metaFlags) has(flag byte) bool { return f.seen[flag] }
 
+// condition is C of an md: 0 is a CAS like another there.
+func (f *metaFlags) condition() condition { return condition{f.has('C'), f.cas} }
+
 // parseMeta reads the key and the flags of a meta command; refusal is the line
-// that says what is wrong, or "".
+// that says what is wrong, or "". Of several wrong flags the last one counts.
 func parseMeta(key []byte, words [][]byte) (k string, f metaFlags, refusal string) {
 	f.words, f.delta = words, 1
 	for _, w := range words {
@@ -45,25 +48,30 @@ func parseMeta(key []byte, words [][]byte) (k string, f metaFlags, refusal strin
 			return "", f, dupFlag
 		}
 		f.seen[w[0]] = true
-		said, fatal := f.parse(w)
-		if fatal {
+		said := f.parse(w)
+		if w[0] == 'b' {
+			var ok bool
+			if key, ok = decodeKey(key); !ok {
+				said = badBase64
+			}
+		}
+		if said == badFlag {
 			return "", f, said
 		}
-		if said != "" {
+		if said != "" && (refusal == "" || said != badFormat) { // F says nothing of its own
 			refusal = said
-		}
-	}
-	if refusal == "" && f.has('b') {
-		var err error
-		if key, err = base64.StdEncoding.AppendDecode(nil, key); err != nil || len(key) == 0 {
-			refusal = badBase64
 		}
 	}
 	return string(key), f, refusal
 }
 
-// parse reads one flag. A fatal refusal ends the look at the others.
-func (f *metaFlags) parse(w []byte) (refusal string, fatal bool) {
+func decodeKey(key []byte) (decoded []byte, ok bool) {
+	decoded, err := base64.StdEncoding.AppendDecode(nil, key)
+	return decoded, err == nil && len(decoded) > 0
+}
+
+// parse reads one flag; refusal says what is wrong with it, or "".
+func (f *metaFlags) parse(w []byte) (refusal string) {
 	ok, arg := true, w[1:]
 	refusal = badToken
 	switch w[0] {
@@ -93,12 +101,12 @@ func (f *metaFlags) parse(w []byte) (refusal string, fatal bool) {
 			f.mode = arg[0]
 		}
 	default:
-		return badFlag, true
+		return badFlag
 	}
 	if ok {
-		return "", false
+		return ""
 	}
-	return refusal, false
+	return refusal
 }
 
 // metaArgs refuses a meta command without a key, with one that is too long, or

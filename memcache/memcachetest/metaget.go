@@ -27,7 +27,7 @@ func (s *store) metaGet(key string, f *metaFlags) (h metaHit, ok bool) {
 	switch {
 	case create:
 		s.count.getMisses++
-		it = &item{key: key, binaryKey: f.has('b')}
+		it = &item{key: key} // told as text, even if it came in base64
 		s.link(it, now)
 	case it == nil:
 		s.count.getMisses++
@@ -36,7 +36,12 @@ func (s *store) metaGet(key string, f *metaFlags) (h metaHit, ok bool) {
 		s.count.getHits++
 	}
 	h.fetchedBefore, h.idle = it.fetched, int64(now.Sub(it.accessed)/time.Second)
-	win := s.metaTimes(it, f, now, create, &h)
+	if f.has('T') {
+		s.count.cmdTouch++
+		s.count.touchHits++
+	}
+	var win bool
+	h.ttl, win = it.applyTimes(f, now, create)
 	h.marks = it.marks(win)
 	if !f.has('u') {
 		s.bump(it, now)
@@ -45,28 +50,33 @@ func (s *store) metaGet(key string, f *metaFlags) (h metaHit, ok bool) {
 	return h, true
 }
 
-// metaTimes applies the flags that concern the item's expiry in request order:
-// what t shows depends on it. It tells whether the caller shall store anew.
-func (s *store) metaTimes(it *item, f *metaFlags, now time.Time, created bool, h *metaHit) (win bool) {
+// applyTimes applies the flags that concern the item's expiry in request order:
+// what t shows depends on it. win is true if the caller shall store anew.
+func (it *item) applyTimes(f *metaFlags, now time.Time, created bool) (ttl int64, win bool) {
 	for _, w := range f.words {
 		switch w[0] {
 		case 'T':
-			s.count.cmdTouch++
-			s.count.touchHits++
 			it.expires = expiry(f.ttl, now)
 		case 'N':
 			if created {
 				it.expires, win = expiry(f.vivify, now), true
 			}
 		case 'R':
-			if !it.won && !created && !it.expires.IsZero() && it.ttl(now) < f.recache {
-				win = true
-			}
+			win = win || !created && it.recache(f.recache, now)
 		case 't':
-			h.ttl = it.ttl(now)
+			ttl = it.ttl(now)
 		}
 	}
-	return win
+	return ttl, win
+}
+
+// recache tells whether less than so many seconds are left (flag R), and nobody
+// was told yet to store anew.
+func (it *item) recache(seconds int64, now time.Time) bool {
+	if seconds > maxRelative {
+		seconds -= now.Unix() // a date
+	}
+	return seconds > 0 && !it.won && !it.expires.IsZero() && it.ttl(now) < seconds
 }
 
 // marks returns Z if a client was told W before, X if the item is stale, and W
@@ -150,30 +160,34 @@ func (c *conn) cas(n uint64) {
 	c.out = strconv.AppendUint(append(c.out, " c"...), n, 10)
 }
 
-// metaDebug answers me (protocol.txt, "Meta Debug").
+// metaDebug answers me (protocol.txt, "Meta Debug"). Of its flags only b counts,
+// and only if it is the first.
 func (c *conn) metaDebug(args [][]byte) {
-	if len(args) == 0 {
+	if len(args) == 0 || len(args[0]) > maxKey {
 		c.say(badFormat)
 		return
 	}
-	if !c.metaArgs(args) {
-		return
-	}
-	key, _, refusal := parseMeta(args[0], args[1:])
-	if refusal != "" {
-		c.say(refusal)
-		return
+	key := args[0]
+	if len(args) > 1 && string(args[1]) == "b" {
+		var ok bool
+		if key, ok = decodeKey(key); !ok {
+			c.say(badFormat)
+			return
+		}
 	}
 	now := time.Now()
-	it, ok := c.srv.store.peek(key, now)
+	it, ok := c.srv.store.peek(string(key), now)
 	if !ok {
 		c.say("EN")
 		return
 	}
-	fetched := "no"
+	fetched, exp := "no", int64(-1)
 	if it.fetched {
 		fetched = "yes"
 	}
+	if !it.expires.IsZero() {
+		exp = -it.ttl(now) // memcached tells it so
+	}
 	c.out = fmt.Appendf(c.out, "ME %s exp=%d la=%d cas=%d fetch=%s cls=1 size=%d\r\n",
-		args[0], it.ttl(now), int64(now.Sub(it.accessed)/time.Second), it.cas, fetched, it.size())
+		args[0], exp, int64(now.Sub(it.accessed)/time.Second), it.cas, fetched, it.size())
 }

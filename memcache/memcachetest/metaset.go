@@ -2,7 +2,6 @@ package memcachetest
 
 import (
 	"bytes"
-	"strconv"
 	"time"
 )
 
@@ -141,7 +140,7 @@ func (c *conn) metaDelete(args [][]byte) {
 	if f.has('I') {
 		o = c.srv.store.markStale(key, &f)
 	} else {
-		o = c.srv.store.remove(key, f.cas)
+		o = c.srv.store.remove(key, f.condition())
 	}
 	switch o {
 	case notFound:
@@ -165,7 +164,7 @@ func (s *store) markStale(key string, f *metaFlags) outcome {
 	switch {
 	case it == nil:
 		return notFound
-	case f.cas != 0 && f.cas != it.cas:
+	case !f.condition().fits(it):
 		return exists
 	}
 	it.stale, it.won, it.cas = true, false, s.nextCAS()
@@ -173,65 +172,4 @@ func (s *store) markStale(key string, f *metaFlags) outcome {
 		it.expires = expiry(f.ttl, now)
 	}
 	return stored
-}
-
-// metaArithmetic answers ma (protocol.txt, "Meta Arithmetic").
-func (c *conn) metaArithmetic(args [][]byte) {
-	if !c.metaArgs(args) {
-		return
-	}
-	key, f, refusal := parseMeta(args[0], args[1:])
-	if refusal != "" {
-		c.say(someFlag)
-		return
-	}
-	cmd := counting{
-		key: key, delta: f.delta, cas: f.cas, binaryKey: f.has('b'),
-		create: f.has('N'), initial: f.initial, exptime: f.vivify,
-		touch: f.has('T'), newTTL: f.ttl,
-	}
-	switch f.mode {
-	case 0, 'I', '+':
-	case 'D', '-':
-		cmd.decr = true
-	default:
-		c.say("CLIENT_ERROR invalid mode for ma M token")
-		return
-	}
-	it, created, o := c.srv.store.add(cmd)
-	switch {
-	case o == notFound:
-		c.status("NF", key, &f)
-	case o == exists:
-		c.status("EX", key, &f)
-	case o == notNumber:
-		c.say(notANumber)
-	case created || !f.has('q'): // memcached tells a creation even so
-		c.counted(&it, &f)
-	}
-}
-
-// counted answers an ma that was carried out.
-func (c *conn) counted(it *item, f *metaFlags) {
-	n, _ := parseUint(it.value)
-	text := strconv.FormatUint(n, 10)
-	if f.has('v') {
-		c.out = strconv.AppendInt(append(c.out, "VA "...), int64(len(text)), 10)
-	} else {
-		c.out = append(c.out, "HD"...)
-	}
-	for _, w := range f.words {
-		switch w[0] {
-		case 't':
-			c.number('t', it.ttl(time.Now()))
-		case 'c':
-			c.cas(it.cas)
-		default:
-			c.echo(it.key, it.binaryKey, w)
-		}
-	}
-	c.say("")
-	if f.has('v') {
-		c.say(text)
-	}
 }

@@ -114,10 +114,15 @@ func (s *store) pushFront(it *item) {
 	it.prev.next, it.next.prev = it, it
 }
 
-// bump notes that it was fetched.
-func (s *store) bump(it *item, now time.Time) {
+// refresh makes it the item used last.
+func (s *store) refresh(it *item) {
 	it.prev.next, it.next.prev = it.next, it.prev
 	s.pushFront(it)
+}
+
+// bump notes that it was fetched.
+func (s *store) bump(it *item, now time.Time) {
+	s.refresh(it)
 	it.fetched, it.accessed = true, now
 }
 
@@ -166,6 +171,7 @@ func (s *store) touch(key string, exptime int64) (item, bool) {
 	}
 	s.count.touchHits++
 	it.expires = expiry(exptime, now)
+	s.bump(it, now)
 	return *it, true
 }
 
@@ -216,10 +222,7 @@ func (s *store) put(c storing) (cas uint64, o outcome) {
 		return 0, o
 	}
 	if it.size() > s.maxItem {
-		if old != nil && c.mode == modeSet {
-			s.unlink(old) // as in refuse
-		}
-		return 0, tooLarge
+		return 0, s.outgrown(&c, old)
 	}
 	s.link(it, now)
 	return it.cas, stored
@@ -230,7 +233,7 @@ func (s *store) admit(c *storing, old, it *item) outcome {
 	switch c.mode {
 	case modeAdd:
 		if old != nil {
-			s.bump(old, old.accessed) // protocol.txt, "Storage commands": add moves it to the front of the LRU
+			s.refresh(old) // protocol.txt, "Storage commands": add promotes the item
 			return notStored
 		}
 		return stored
@@ -248,7 +251,7 @@ func (s *store) admit(c *storing, old, it *item) outcome {
 		switch {
 		case c.cas == old.cas:
 			s.count.casHits++
-		case c.allowStale && c.cas < old.cas:
+		case c.allowStale && c.mode == modeCAS && c.cas != 0 && c.cas < old.cas:
 			it.expires, it.stale, it.won = old.expires, true, old.won
 		default:
 			s.count.casBadval++
@@ -267,6 +270,20 @@ func (s *store) admit(c *storing, old, it *item) outcome {
 	return stored
 }
 
+// outgrown refuses a command whose item turned out too large only now: because
+// of its flags, or because of what it was appended to.
+func (s *store) outgrown(c *storing, old *item) outcome {
+	switch c.mode {
+	case modeAppend, modePrepend:
+		return notStored // memcached says no more
+	case modeSet:
+		if old != nil {
+			s.unlink(old) // as in refuse
+		}
+	}
+	return tooLarge
+}
+
 // concat makes a new slice: values are never changed in place.
 func concat(a, b []byte) []byte {
 	return append(append(make([]byte, 0, len(a)+len(b)), a...), b...)
@@ -283,8 +300,16 @@ func (s *store) refuse(m mode, key string) {
 	}
 }
 
-// remove deletes an item, if its CAS is cas or cas is 0.
-func (s *store) remove(key string, cas uint64) outcome {
+// condition is the CAS that a deletion wants to see; the zero condition is none.
+type condition struct {
+	given bool
+	cas   uint64
+}
+
+func (c condition) fits(it *item) bool { return !c.given || c.cas == it.cas }
+
+// remove deletes an item.
+func (s *store) remove(key string, cond condition) outcome {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -293,7 +318,7 @@ func (s *store) remove(key string, cas uint64) outcome {
 	case it == nil:
 		s.count.deleteMisses++
 		return notFound
-	case cas != 0 && it.cas != cas:
+	case !cond.fits(it):
 		return exists
 	}
 	s.count.deleteHits++
@@ -307,11 +332,16 @@ func (s *store) flush(exptime int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count.cmdFlush++
-	if exptime > 0 {
-		s.flushAt = expiry(exptime, now)
+	at := expiry(exptime, now)
+	if exptime > 0 && at.After(now) {
+		s.flushAt = at
 		return
 	}
-	s.clear()
+	s.nextCAS() // memcached takes one, to tell what was stored before
+	s.flushAt = time.Time{}
+	if exptime <= 0 { // to memcached, dates in the past are no time at all
+		s.clear()
+	}
 }
 
 // peek returns a copy of an item without counting as an access.
