@@ -151,11 +151,11 @@ func (c *conn) binaryGet(f *frame) {
 	switch f.op {
 	case opGet, opGetKey:
 		it, ok = c.srv.store.get(f.key)
-	case opTouch:
-		it, ok = c.srv.store.touch(f.key, f.exptime(0))
-		it.value = nil
 	default:
-		it, ok = c.srv.store.getAndTouch(f.key, f.exptime(0))
+		it, ok = c.srv.store.touch(f.key, f.exptime(0))
+	}
+	if f.op == opTouch {
+		it.value = nil
 	}
 	if f.op == opGetKey || f.op == opGetKeyAndTouch {
 		key = f.key

@@ -116,7 +116,7 @@ func (c *conn) getAndTouch(args [][]byte, withCAS bool) {
 		return
 	}
 	c.values(args[1:], withCAS, func(key string) (item, bool) {
-		return c.srv.store.getAndTouch(key, exptime)
+		return c.srv.store.touch(key, exptime)
 	})
 }
 

@@ -32,7 +32,9 @@ func (s *store) add(c counting) count {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	it := s.lookup(c.key, now)
-	s.countCounting(c.decr, it != nil)
+	if it != nil || !c.create {
+		s.countCounting(c.decr, it != nil)
+	}
 	r := count{number: c.initial, created: it == nil}
 	switch {
 	case it != nil:

@@ -20,26 +20,17 @@ func (s *store) metaGet(key string, f *metaFlags) (h metaHit, ok bool) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count.cmdGet++
-	s.count.cmdMeta++
 	it := s.lookup(key, now)
 	create := it == nil && f.has('N')
+	s.countMetaGet(it != nil || create, f.has('T'))
 	switch {
 	case create:
-		s.count.getMisses++
 		it = &item{key: key} // told as text, even if it came in base64
 		s.link(it, now)
 	case it == nil:
-		s.count.getMisses++
 		return h, false
-	default:
-		s.count.getHits++
 	}
 	h.fetchedBefore, h.idle = it.fetched, int64(now.Sub(it.accessed)/time.Second)
-	if f.has('T') {
-		s.count.cmdTouch++
-		s.count.touchHits++
-	}
 	var win bool
 	h.ttl, win = it.applyTimes(f, now, create)
 	h.marks = it.marks(win)
@@ -48,6 +39,21 @@ func (s *store) metaGet(key string, f *metaFlags) (h metaHit, ok bool) {
 	}
 	h.item = *it
 	return h, true
+}
+
+// countMetaGet counts as memcached does: a creation is a hit, a touch no get.
+func (s *store) countMetaGet(hit, touch bool) {
+	switch {
+	case hit && touch:
+		s.count.cmdTouch++
+		s.count.touchHits++
+	case hit:
+		s.count.cmdGet++
+		s.count.getHits++
+	default:
+		s.count.cmdGet++
+		s.count.getMisses++
+	}
 }
 
 // applyTimes applies the flags that concern the item's expiry in request order:
@@ -160,6 +166,14 @@ func (c *conn) cas(n uint64) {
 	c.out = strconv.AppendUint(append(c.out, " c"...), n, 10)
 }
 
+// debug is peek, counted.
+func (s *store) debug(key string, now time.Time) (item, bool) {
+	s.mu.Lock()
+	s.count.cmdMeta++
+	s.mu.Unlock()
+	return s.peek(key, now)
+}
+
 // metaDebug answers me (protocol.txt, "Meta Debug"). Of its flags only b counts,
 // and only if it is the first.
 func (c *conn) metaDebug(args [][]byte) {
@@ -176,7 +190,7 @@ func (c *conn) metaDebug(args [][]byte) {
 		}
 	}
 	now := time.Now()
-	it, ok := c.srv.store.peek(string(key), now)
+	it, ok := c.srv.store.debug(string(key), now)
 	if !ok {
 		c.say("EN")
 		return

@@ -158,7 +158,8 @@ func (s *store) get(key string) (item, bool) {
 	return was, true
 }
 
-// touch gives the item a new expiry and returns a copy of it.
+// touch gives the item a new expiry and returns a copy of it. To memcached's
+// statistics it is no get, even if the value is wanted.
 func (s *store) touch(key string, exptime int64) (item, bool) {
 	now := time.Now()
 	s.mu.Lock()
@@ -170,26 +171,6 @@ func (s *store) touch(key string, exptime int64) (item, bool) {
 		return item{}, false
 	}
 	s.count.touchHits++
-	it.expires = expiry(exptime, now)
-	s.bump(it, now)
-	return *it, true
-}
-
-// getAndTouch is both.
-func (s *store) getAndTouch(key string, exptime int64) (item, bool) {
-	now := time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.count.cmdTouch++
-	s.count.cmdGet++
-	it := s.lookup(key, now)
-	if it == nil {
-		s.count.touchMisses++
-		s.count.getMisses++
-		return item{}, false
-	}
-	s.count.touchHits++
-	s.count.getHits++
 	it.expires = expiry(exptime, now)
 	s.bump(it, now)
 	return *it, true
@@ -319,6 +300,7 @@ func (s *store) remove(key string, cond condition) outcome {
 		s.count.deleteMisses++
 		return notFound
 	case !cond.fits(it):
+		s.count.deleteMisses++
 		return exists
 	}
 	s.count.deleteHits++

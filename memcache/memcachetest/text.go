@@ -7,10 +7,9 @@ import (
 
 // Limits of the ASCII protocol (protocol.txt, "Keys", "Meta Commands").
 const (
-	maxKey       = 250
-	maxMetaFlags = 20 // memcached's MFLAG_MAX_OPAQUE and its table of tokens allow no more
-	maxValue     = math.MaxInt32 - 2
-	maxAuth      = 16 << 10 // of the value that authenticates: memcached's read buffer
+	maxKey   = 250
+	maxValue = math.MaxInt32 - 2
+	maxAuth  = 16 << 10 // of the value that authenticates: memcached's read buffer
 )
 
 // Refusals that several commands share.
