@@ -145,7 +145,7 @@ func noReply(args [][]byte) bool {
 	return len(args) > 0 && string(args[len(args)-1]) == "noreply"
 }
 
-// answer is print, unless args end with noreply.
+// answer is say, unless args end with noreply.
 func (c *conn) answer(args [][]byte, line string) {
 	if !noReply(args) {
 		c.say(line)
