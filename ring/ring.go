@@ -84,8 +84,6 @@ func (r *Ring) locate(key string) *Node {
 	switch {
 	case len(r.ranked) == 0:
 		return &Node{}
-	case r.strategy == XXHash:
-		return &r.ranked[r.points.owner(xxhashKey(key))]
 	case r.strategy == Rendezvous:
 		return &r.ranked[r.candidates.best(key)]
 	case r.strategy == Modula:
