@@ -198,7 +198,7 @@ func (c *conn) binaryStore(f *frame) {
 func (c *conn) binaryCount(f *frame) {
 	be := binary.BigEndian
 	exptime := f.exptime(16)
-	r := c.srv.store.add(counting{
+	r := c.srv.store.count(counting{
 		key: f.key, decr: f.op == opDecrement, delta: be.Uint64(f.extras), cas: f.cas,
 		create: exptime != noCreation, initial: be.Uint64(f.extras[8:]), exptime: exptime,
 	})

@@ -214,7 +214,7 @@ func (c *conn) incr(args [][]byte, decr bool) {
 		c.answer(args, "CLIENT_ERROR invalid numeric delta argument")
 		return
 	}
-	r := c.srv.store.add(counting{key: string(args[0]), delta: delta, decr: decr})
+	r := c.srv.store.count(counting{key: string(args[0]), delta: delta, decr: decr})
 	switch r.outcome {
 	case stored:
 		c.answer(args, strconv.FormatUint(r.number, 10))

@@ -17,8 +17,8 @@ type counting struct {
 	meta    *metaFlags // of an ma: b, N, T and t count; else nil
 }
 
-// count is what became of a counting command.
-type count struct {
+// counted is what became of it.
+type counted struct {
 	outcome
 	item           // afterwards
 	number  uint64 // that the item is now
@@ -26,19 +26,19 @@ type count struct {
 	ttl     int64 // what flag t shows
 }
 
-// add carries out a counting command.
-func (s *store) add(c counting) count {
+// count carries out a command that increments or decrements.
+func (s *store) count(c counting) counted {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	it := s.lookup(c.key, now)
 	if it != nil || !c.create {
-		s.countCounting(c.decr, it != nil)
+		s.countIncr(c.decr, it != nil)
 	}
-	r := count{number: c.initial, created: it == nil}
+	r := counted{number: c.initial, created: it == nil}
 	switch {
 	case it != nil:
-		if r.outcome, r.number = it.add(&c); r.outcome != stored {
+		if r.outcome, r.number = it.compute(&c); r.outcome != stored {
 			return r
 		}
 		s.setNumber(it, r.number, now)
@@ -57,8 +57,8 @@ func (s *store) add(c counting) count {
 	return r
 }
 
-// add returns what the item's number would be.
-func (it *item) add(c *counting) (outcome, uint64) {
+// compute returns what the item's number would be.
+func (it *item) compute(c *counting) (outcome, uint64) {
 	switch {
 	case len(it.value) == 0: // memcached looks at this before it looks at the CAS
 		return notNumber, 0
@@ -92,27 +92,24 @@ func (s *store) setNumber(it *item, n uint64, now time.Time) {
 	it.value, it.cas = text, s.nextCAS()
 }
 
-func (s *store) countCounting(decr, hit bool) {
+// countIncr counts for the statistics.
+func (s *store) countIncr(decr, hit bool) {
 	switch {
 	case decr && hit:
-		s.count.decrHits++
+		s.stats.decrHits++
 	case decr:
-		s.count.decrMisses++
+		s.stats.decrMisses++
 	case hit:
-		s.count.incrHits++
+		s.stats.incrHits++
 	default:
-		s.count.incrMisses++
+		s.stats.incrMisses++
 	}
 }
 
 // metaArithmetic answers ma (protocol.txt, "Meta Arithmetic").
 func (c *conn) metaArithmetic(args [][]byte) {
-	if !c.metaArgs(args) {
-		return
-	}
-	key, f, refusal := parseMeta(args[0], args[1:])
-	if refusal != "" {
-		c.say(someFlag)
+	key, f, ok := c.metaHead(args)
+	if !ok {
 		return
 	}
 	cmd := counting{key: key, delta: f.delta, cas: f.cas, create: f.has('N'), initial: f.initial, meta: &f}
@@ -124,7 +121,7 @@ func (c *conn) metaArithmetic(args [][]byte) {
 		c.say("CLIENT_ERROR invalid mode for ma M token")
 		return
 	}
-	r := c.srv.store.add(cmd)
+	r := c.srv.store.count(cmd)
 	switch {
 	case r.outcome == notFound:
 		c.status("NF", key, &f)
@@ -133,12 +130,12 @@ func (c *conn) metaArithmetic(args [][]byte) {
 	case r.outcome == notNumber:
 		c.say(notANumber)
 	case r.created || !f.has('q'): // memcached tells a creation even so
-		c.counted(&r, &f)
+		c.metaCounted(&r, &f)
 	}
 }
 
-// counted answers an ma that was carried out.
-func (c *conn) counted(r *count, f *metaFlags) {
+// metaCounted answers an ma that was carried out.
+func (c *conn) metaCounted(r *counted, f *metaFlags) {
 	text := strconv.FormatUint(r.number, 10)
 	if f.has('v') {
 		c.out = strconv.AppendInt(append(c.out, "VA "...), int64(len(text)), 10)

@@ -125,6 +125,19 @@ func (c *conn) metaArgs(args [][]byte) bool {
 	return false
 }
 
+// metaHead reads key and flags of an md or ma. Of what is wrong with them
+// memcached tells no more than that there is something.
+func (c *conn) metaHead(args [][]byte) (key string, f metaFlags, ok bool) {
+	if !c.metaArgs(args) {
+		return "", f, false
+	}
+	key, f, refusal := parseMeta(args[0], args[1:])
+	if refusal != "" {
+		c.say(someFlag)
+	}
+	return key, f, refusal == ""
+}
+
 // echo appends k, O and b of the request to a reply, in request order.
 func (c *conn) echo(key string, binary bool, w []byte) {
 	switch w[0] {

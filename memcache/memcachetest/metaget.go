@@ -45,14 +45,14 @@ func (s *store) metaGet(key string, f *metaFlags) (h metaHit, ok bool) {
 func (s *store) countMetaGet(hit, touch bool) {
 	switch {
 	case hit && touch:
-		s.count.cmdTouch++
-		s.count.touchHits++
+		s.stats.cmdTouch++
+		s.stats.touchHits++
 	case hit:
-		s.count.cmdGet++
-		s.count.getHits++
+		s.stats.cmdGet++
+		s.stats.getHits++
 	default:
-		s.count.cmdGet++
-		s.count.getMisses++
+		s.stats.cmdGet++
+		s.stats.getMisses++
 	}
 }
 
@@ -169,7 +169,7 @@ func (c *conn) cas(n uint64) {
 // debug is peek, counted.
 func (s *store) debug(key string, now time.Time) (item, bool) {
 	s.mu.Lock()
-	s.count.cmdMeta++
+	s.stats.cmdMeta++
 	s.mu.Unlock()
 	return s.peek(key, now)
 }

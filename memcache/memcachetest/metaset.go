@@ -128,12 +128,8 @@ func (c *conn) metaStored(cmd *storing, f *metaFlags) {
 
 // metaDelete answers md (protocol.txt, "Meta Delete").
 func (c *conn) metaDelete(args [][]byte) {
-	if !c.metaArgs(args) {
-		return
-	}
-	key, f, refusal := parseMeta(args[0], args[1:])
-	if refusal != "" {
-		c.say(someFlag)
+	key, f, ok := c.metaHead(args)
+	if !ok {
 		return
 	}
 	var o outcome

@@ -81,7 +81,7 @@ func (s *Server) settings() [][2]string {
 func (s *Server) generalStats() [][2]string {
 	now, t := time.Now(), s.Traffic()
 	s.store.mu.Lock()
-	n, bytes, items := s.store.count, s.store.size, len(s.store.items)
+	n, bytes, items := s.store.stats, s.store.size, len(s.store.items)
 	s.store.mu.Unlock()
 	stats := [][2]string{{"version", version}}
 	for _, v := range []struct {
@@ -130,5 +130,5 @@ func (s *Server) generalStats() [][2]string {
 func (s *store) resetCounters() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count = counters{}
+	s.stats = counters{}
 }

@@ -52,7 +52,7 @@ type store struct {
 	size    int
 	lastCAS uint64
 	flushAt time.Time // zero: no flush_all is due
-	count   counters
+	stats   counters
 }
 
 func newStore(maxItem, maxMemory int) *store {
@@ -96,11 +96,11 @@ func (s *store) link(it *item, now time.Time) {
 	it.cas, it.accessed = s.nextCAS(), now
 	s.items[it.key] = it
 	s.size += it.size()
-	s.count.totalItems++
+	s.stats.totalItems++
 	s.pushFront(it)
 	for s.size > s.maxMemory && s.lru.prev != it {
 		s.unlink(s.lru.prev)
-		s.count.evictions++
+		s.stats.evictions++
 	}
 }
 
@@ -146,13 +146,13 @@ func (s *store) get(key string) (item, bool) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count.cmdGet++
+	s.stats.cmdGet++
 	it := s.lookup(key, now)
 	if it == nil {
-		s.count.getMisses++
+		s.stats.getMisses++
 		return item{}, false
 	}
-	s.count.getHits++
+	s.stats.getHits++
 	was := *it
 	s.bump(it, now)
 	return was, true
@@ -164,13 +164,13 @@ func (s *store) touch(key string, exptime int64) (item, bool) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count.cmdTouch++
+	s.stats.cmdTouch++
 	it := s.lookup(key, now)
 	if it == nil {
-		s.count.touchMisses++
+		s.stats.touchMisses++
 		return item{}, false
 	}
-	s.count.touchHits++
+	s.stats.touchHits++
 	it.expires = expiry(exptime, now)
 	s.bump(it, now)
 	return *it, true
@@ -193,7 +193,7 @@ func (s *store) put(c storing) (cas uint64, o outcome) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count.cmdSet++
+	s.stats.cmdSet++
 	old := s.lookup(c.key, now)
 	it := &item{
 		key: c.key, value: c.value, flags: c.flags,
@@ -224,18 +224,18 @@ func (s *store) admit(c *storing, old, it *item) outcome {
 		}
 	case modeCAS:
 		if old == nil {
-			s.count.casMisses++
+			s.stats.casMisses++
 			return notFound
 		}
 	}
 	if old != nil && (c.mode == modeCAS || c.cas != 0) {
 		switch {
 		case c.cas == old.cas:
-			s.count.casHits++
+			s.stats.casHits++
 		case c.allowStale && c.mode == modeCAS && c.cas != 0 && c.cas < old.cas:
 			it.expires, it.stale, it.won = old.expires, true, old.won
 		default:
-			s.count.casBadval++
+			s.stats.casBadval++
 			return exists
 		}
 	}
@@ -275,7 +275,7 @@ func concat(a, b []byte) []byte {
 func (s *store) refuse(m mode, key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count.cmdSet++
+	s.stats.cmdSet++
 	if it := s.items[key]; it != nil && m == modeSet {
 		s.unlink(it)
 	}
@@ -297,13 +297,13 @@ func (s *store) remove(key string, cond condition) outcome {
 	it := s.lookup(key, now)
 	switch {
 	case it == nil:
-		s.count.deleteMisses++
+		s.stats.deleteMisses++
 		return notFound
 	case !cond.fits(it):
-		s.count.deleteMisses++
+		s.stats.deleteMisses++
 		return exists
 	}
-	s.count.deleteHits++
+	s.stats.deleteHits++
 	s.unlink(it)
 	return stored
 }
@@ -313,7 +313,7 @@ func (s *store) flush(exptime int64) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count.cmdFlush++
+	s.stats.cmdFlush++
 	at := expiry(exptime, now)
 	if exptime > 0 && at.After(now) {
 		s.flushAt = at
