@@ -57,13 +57,14 @@ func ExampleStart() {
 		log.Fatal(err)
 	}
 	defer server.Close()
-	for errors.Is(err, memcache.ErrNodeDown) || err == nil { // until the client has found out
-		_, err = client.Get(ctx, "k")
+	if err := client.Reach(ctx); err != nil { // operations would find out, but only after a while
+		log.Fatal(err)
 	}
-	fmt.Println("back:", errors.Is(err, memcache.ErrMiss))
+	_, err = client.Get(ctx, "k")
+	fmt.Println("back, and empty:", errors.Is(err, memcache.ErrMiss))
 	// Output:
 	// closed: true
-	// back: true
+	// back, and empty: true
 }
 
 // A server that refuses every command, then one that takes them and never

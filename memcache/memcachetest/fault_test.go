@@ -83,8 +83,7 @@ func TestTruncate(t *testing.T) {
 		t.Run(cmd.name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, s *Server) {
 				for _, n := range []int{1, len(cmd.reply) - 1, len(cmd.reply), len(cmd.reply) + 1} {
-					s.Flush()
-					s.store.lastCAS = 0
+					forget(s)
 					s.SetFault(Fault{Truncate: n})
 					c := dial(t, s)
 					c.send(cmd.send)
@@ -103,8 +102,7 @@ func TestDuplicate(t *testing.T) {
 				c := dial(t, s)
 				c.want(cmd.send, cmd.reply+cmd.reply)
 				s.SetFault(Fault{Duplicate: true, Truncate: len(cmd.reply) + 2})
-				s.Flush()
-				s.store.lastCAS = 0
+				forget(s)
 				c.send(cmd.send)
 				c.wantEnd((cmd.reply + cmd.reply)[:len(cmd.reply)+2], nil)
 			})

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Binary packets (protocol_binary.txt, "General format of a packet").
+// Binary packets (protocol-binary.txt, "Packet structure").
 const (
 	binaryRequest  = 0x80
 	binaryResponse = 0x81

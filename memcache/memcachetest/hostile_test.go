@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// survives tells that a server still serves others, and that the connections
-// that were abused end.
+// survives wants a server that still serves others.
 func survives(t *testing.T, s *Server) {
 	t.Helper()
 	dial(t, s).want("set alive 0 0 1\r\nv\r\nget alive\r\n", "STORED\r\nVALUE alive 0 1\r\nv\r\nEND\r\n")
@@ -111,10 +110,7 @@ func TestEndlessGet(t *testing.T) {
 func TestSlowClient(t *testing.T) {
 	onEach(t, func(t *testing.T, s *Server) {
 		for _, cmd := range commands {
-			s.Flush()
-			s.store.mu.Lock()
-			s.store.lastCAS = 0
-			s.store.mu.Unlock()
+			forget(s)
 			c := dial(t, s)
 			for i := range len(cmd.send) - 1 {
 				c.send(cmd.send[i : i+1])

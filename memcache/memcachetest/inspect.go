@@ -19,8 +19,9 @@ func (it *item) export() Item {
 	return Item{it.key, bytes.Clone(it.value), it.flags, it.expires, it.cas, it.stale}
 }
 
-// Get returns the item of a key. It does not count as an access: statistics and
-// the order of eviction stay as they are.
+// Get returns the item of a key, and whether there is one. It does not count as
+// an access: statistics and the order of eviction stay as they are. The value is
+// a copy. As Items and Len do, it tells of a closed server what that held last.
 func (s *Server) Get(key string) (Item, bool) {
 	it, ok := s.store.peek(key, time.Now())
 	return it.export(), ok
@@ -47,7 +48,7 @@ func (s *Server) Delete(key string) bool {
 	return it != nil
 }
 
-// Items returns all items that have not expired, the last used first.
+// Items returns copies of all items that have not expired, the last used first.
 func (s *Server) Items() []Item {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()

@@ -29,7 +29,7 @@ const (
 )
 
 // layout is what a binary request of one opcode must look like
-// (protocol_binary.txt, "Commands"). Anything else is an invalid argument and
+// (protocol-binary.txt, "Commands"). Anything else is an invalid argument and
 // ends the connection.
 type layout struct {
 	op     opcode

@@ -86,6 +86,14 @@ func start(t *testing.T, cfg Config) *Server {
 	return s
 }
 
+// forget makes a server as empty as a new one: its CAS numbers begin anew.
+func forget(s *Server) {
+	s.Flush()
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	s.store.lastCAS = 0
+}
+
 // servers are the ways to start a server.
 var servers = []struct {
 	name  string
@@ -127,6 +135,9 @@ func TestCloseAndStart(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", s.Addr()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("dial after Close: got %v, want ECONNREFUSED", err)
+	}
+	if it, ok := s.Get("k"); string(it.Value) != "v" || !ok || s.Len() != 1 {
+		t.Errorf("the closed server tells of %q, %v and %d items, want what it held", it.Value, ok, s.Len())
 	}
 	again, err := Start(s.Addr())
 	if err != nil {

@@ -45,7 +45,7 @@ func (t Traffic) Total() int {
 // to memcached" compares Received before and after.
 //
 // Commands go by their ASCII names ("get", "mg", "set"), those of the binary
-// protocol by the name that protocol_binary.txt has for their opcode, in lower
+// protocol by the name that protocol-binary.txt has for their opcode, in lower
 // case ("get", "getkq", "setq"); those that memcached does not know are
 // "unknown", and what is said before authentication is "auth". Commands that a
 // fault answers, and those that it leaves without an answer, count.
