@@ -133,6 +133,13 @@ func (m *Manager) Stats() Stats {
 	return s
 }
 
+// size is the number of sessions.
+func (t *table) size() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.entries)
+}
+
 func (c *counters) counters() Counters {
 	n := func(which counter) uint64 { return c.counts[which].Load() }
 	return Counters{

@@ -72,13 +72,6 @@ func (t *table) all() []*entry {
 	return slices.Collect(maps.Values(t.entries))
 }
 
-// size is the number of sessions.
-func (t *table) size() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.entries)
-}
-
 // run sweeps until the table is empty or closed.
 func (t *table) run() {
 	defer t.stopped.Done()
