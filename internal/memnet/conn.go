@@ -62,7 +62,9 @@ func (c *Conn) Close() error {
 
 // CloseWrite ends what the other end reads; this end may still read.
 func (c *Conn) CloseWrite() error {
-	c.out.closeWrite(syscall.EPIPE)
+	if !c.out.closeWrite(syscall.EPIPE) {
+		return c.wrap("close", net.ErrClosed)
+	}
 	return nil
 }
 

@@ -135,7 +135,18 @@ func TestHalfClose(t *testing.T) {
 		wantRead(t, server, "question", nil)
 		wantRead(t, server, "", io.EOF)
 		write(t, server, "answer")
+		if err := client.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Errorf("SetDeadline after CloseWrite: got %v, want none", err)
+		}
 		wantRead(t, client, "answer", nil)
+
+		client.Close()
+		if err := client.(interface{ CloseWrite() error }).CloseWrite(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("CloseWrite after Close: got %v, want net.ErrClosed", err)
+		}
+		if _, err := client.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("write after that: got %v, want net.ErrClosed", err)
+		}
 	})
 }
 

@@ -35,7 +35,7 @@ type Network struct {
 }
 
 // Listen opens a listener at addr, which may be any text that is not in use; ""
-// stands for a new one of the form "mem1:11211".
+// and ":0" stand for a new one of the form "mem1:11211".
 func (n *Network) Listen(addr string) (*Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -58,7 +58,8 @@ func (n *Network) Listen(addr string) (*Listener, error) {
 }
 
 // DialContext connects to the listener at addr; the connection is there before
-// it is accepted, as with TCP. Without a listener the error is ECONNREFUSED.
+// it is accepted, as with TCP. Without a listener, or with 4,096 connections
+// that it has not accepted yet, the error is ECONNREFUSED.
 func (n *Network) DialContext(ctx context.Context, _, addr string) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "mem", Addr: Addr(addr), Err: err}

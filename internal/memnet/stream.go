@@ -133,12 +133,17 @@ func (s *stream) closeRead(seen error) (unread, ok bool) {
 	return unread, true
 }
 
-// closeWrite closes the writer's side, whose calls get err from now on.
-func (s *stream) closeWrite(err error) {
+// closeWrite closes the writer's side, whose calls get err from now on:
+// net.ErrClosed is for ever. It tells whether it was not closed so before.
+func (s *stream) closeWrite(err error) (ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.writer.closed == net.ErrClosed {
+		return false
+	}
 	s.writer.close(err)
 	s.changed.Broadcast()
+	return true
 }
 
 func (e *side) close(err error) {
@@ -159,7 +164,7 @@ func (s *stream) reset() {
 func (s *stream) setDeadline(e *side, t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.closed != nil {
+	if e.closed == net.ErrClosed { // after CloseWrite alone, a deadline may be set
 		return e.closed
 	}
 	if e.timer != nil {
