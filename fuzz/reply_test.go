@@ -1,4 +1,5 @@
-// Package fuzz holds the fuzz targets of this module. go test runs their seeds,
+// Package fuzz holds the fuzz targets of the wire protocols and of node lists;
+// others stand beside what they fuzz. go test runs the seeds of all,
 // `make fuzz` each of them for a minute.
 package fuzz
 
@@ -30,16 +31,11 @@ func FuzzClassicReply(f *testing.F) {
 		proto.OpVersion:   {"VERSION 1.6.18\r\n", "CLIENT_ERROR unauthenticated\r\n", "ERROR Too many open connections\r\n"},
 		proto.OpStats:     {"STAT pid 1\r\nSTAT version 1.6.18\r\nEND\r\n", "RESET\r\n"},
 	})
-	f.Fuzz(func(t *testing.T, op, bits byte, key string, reply []byte, cut uint16) {
-		c := proto.Classic{MaxValue: maxValue}
-		req := request(op, bits, key)
-		if c.Check(&req) != nil {
-			return
-		}
-		got := readEveryWay(t, c, &req, string(reply), cut)
+	c := proto.Classic{MaxValue: maxValue}
+	fuzzReplies(f, c, func(t *testing.T, req proto.Request, reply string, got outcome) {
 		other := req
 		other.Key, other.Keys = "other", []string{"other1", "other2"}
-		if len(got.hits) > 0 && !strings.Contains(string(reply), "other") && !read(t, c, &other, string(reply)).failed {
+		if len(got.hits) > 0 && !strings.Contains(reply, "other") && !read(t, c, &other, reply).failed {
 			t.Errorf("reply %q to %s is accepted for another key", reply, req.Op)
 		}
 	})
@@ -60,20 +56,10 @@ func FuzzMetaReply(f *testing.F) {
 		proto.OpDecrement: {"VA 2 c21 O7\r\n9 \r\n", "NF O7\r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"},
 		proto.OpNoop:      {"MN\r\n"},
 	})
-	f.Fuzz(func(t *testing.T, op, bits byte, key string, reply []byte, cut uint16) {
-		c := proto.Meta{MaxValue: maxValue}
-		req := request(op, bits, key)
-		if c.Check(&req) != nil {
-			return
-		}
-		got := readEveryWay(t, c, &req, string(reply), cut)
-		other := req
-		other.Opaque++
-		if len(got.hits) == 0 && (got.failed || got.more || !verified(&req, got.reply.Status)) {
-			return
-		}
-		if !read(t, c, &other, string(reply)).failed {
-			t.Errorf("reply %q to %s is accepted for another opaque", reply, req.Op)
+	c := proto.Meta{MaxValue: maxValue}
+	fuzzReplies(f, c, func(t *testing.T, req proto.Request, reply string, got outcome) {
+		if len(got.hits) > 0 || got.complete() && verified(&req, got.reply.Status) {
+			refuseOtherOpaque(t, c, req, reply)
 		}
 	})
 }
@@ -106,22 +92,31 @@ func FuzzBinaryReply(f *testing.F) {
 		proto.OpStats:     {packet(0x10, 0, 0, 3, "pid1") + packet(0x10, 0, 0, 0, "")},
 		proto.OpAuth:      {packet(0x21, 0x20, 0, 0, "Auth failure.")},
 	})
-	f.Fuzz(func(t *testing.T, op, bits byte, key string, reply []byte, cut uint16) {
-		c := proto.Binary{MaxValue: maxValue}
-		req := request(op, bits, key)
-		if c.Check(&req) != nil {
-			return
-		}
-		got := readEveryWay(t, c, &req, string(reply), cut)
-		other := req
-		other.Opaque++
-		if len(got.hits) == 0 && (got.failed || got.more) {
-			return
-		}
-		if !read(t, c, &other, string(reply)).failed {
-			t.Errorf("reply %q to %s is accepted for another opaque", reply, req.Op)
+	c := proto.Binary{MaxValue: maxValue}
+	fuzzReplies(f, c, func(t *testing.T, req proto.Request, reply string, got outcome) {
+		if len(got.hits) > 0 || got.complete() {
+			refuseOtherOpaque(t, c, req, reply)
 		}
 	})
+}
+
+// fuzzReplies fuzzes replies and the requests that they are read for, and has
+// judge look at what came of those that c would send.
+func fuzzReplies(f *testing.F, c proto.Codec, judge func(t *testing.T, req proto.Request, reply string, got outcome)) {
+	f.Fuzz(func(t *testing.T, op, bits byte, key string, reply []byte, cut uint16) {
+		req := request(op, bits, key)
+		if c.Check(&req) == nil {
+			judge(t, req, string(reply), readEveryWay(t, c, &req, string(reply), cut))
+		}
+	})
+}
+
+// refuseOtherOpaque wants a reply to be none to a request of another opaque.
+func refuseOtherOpaque(t *testing.T, c proto.Codec, req proto.Request, reply string) {
+	req.Opaque++
+	if !read(t, c, &req, reply).failed {
+		t.Errorf("reply %q to %s is accepted for another opaque", reply, req.Op)
+	}
 }
 
 // packet is a binary reply to opaque 7.
@@ -172,6 +167,8 @@ type outcome struct {
 	left         string      // what was not consumed
 	more, failed bool
 }
+
+func (o *outcome) complete() bool { return !o.more && !o.failed }
 
 // readEveryWay reads a reply in one piece, cut in two and byte by byte, which
 // must not make a difference.
