@@ -11,25 +11,16 @@ import (
 	"syscall"
 )
 
-// maxChunks bounds the small writes between two lines of the other side.
+// maxChunks bounds the small writes between two lines of the server.
 const maxChunks = 4096
 
-// Player plays transcripts. The zero Player sends the lines between two of the
-// other side at once.
+// Player plays the client of transcripts. The zero Player sends the lines between
+// two of the server at once.
 type Player struct {
 	// Chunk is the number of bytes that one write carries at most, as long as a
 	// text is not so long that it would take for ever; 0 means any number.
 	Chunk int
 }
-
-// PlayClient is the client of a conversation: it sends what the client says and
-// compares what comes back. At the end it closes its side and wants the
-// connection to end without another byte. The deadline of nc is the caller's.
-func (p Player) PlayClient(t *Transcript, nc net.Conn) error { return p.play(t, nc, true) }
-
-// PlayServer is the server of a conversation: placeholders that have no value
-// yet are sent as 1.
-func (p Player) PlayServer(t *Transcript, nc net.Conn) error { return p.play(t, nc, false) }
 
 // conversation is one transcript being played.
 type conversation struct {
@@ -40,34 +31,29 @@ type conversation struct {
 	names map[string]string
 }
 
-func (p Player) play(t *Transcript, nc net.Conn, client bool) error {
+// Play sends what the client says and compares what comes back. At the end it
+// closes its side and wants the connection to end without another byte. The
+// deadline of nc is the caller's.
+func (p Player) Play(t *Transcript, nc net.Conn) error {
 	c := &conversation{nc: nc, r: bufio.NewReader(nc), chunk: p.Chunk, names: make(map[string]string)}
 	for i := range t.lines {
 		l := &t.lines[i]
-		err := c.turn(l, client)
-		if err != nil {
+		if err := c.turn(l); err != nil {
 			return fmt.Errorf("%s:%d: %s: %w", t.Name, l.number, l.text, err)
 		}
 		if l.eof {
 			return nil
 		}
 	}
-	if err := c.send(); err != nil {
-		return fmt.Errorf("%s: after the last line: %w", t.Name, err)
-	}
-	if err := c.end(client); err != nil {
+	if err := c.hangUp(); err != nil {
 		return fmt.Errorf("%s: after the last line: %w", t.Name, err)
 	}
 	return nil
 }
 
-func (c *conversation) turn(l *line, client bool) error {
-	switch {
-	case l.client == client && !l.eof:
-		c.say(l)
-		return nil
-	case l.eof && !client:
-		return errors.Join(c.send(), c.nc.Close())
+func (c *conversation) turn(l *line) error {
+	if l.client {
+		return c.say(l)
 	}
 	err := c.send()
 	switch {
@@ -76,24 +62,32 @@ func (c *conversation) turn(l *line, client bool) error {
 	case err != nil:
 		return err
 	case l.eof:
-		return c.end(false)
+		return c.awaitEnd()
 	}
 	return c.hear(l)
 }
 
-// isGone tells the errors of a connection that the other side has closed with
-// bytes of ours unread.
+// isGone tells the errors of a connection that the server has closed with bytes
+// of ours unread.
 func isGone(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// end wants the connection to end; a client that ends it closes its side first.
-func (c *conversation) end(closeFirst bool) error {
-	if w, ok := c.nc.(interface{ CloseWrite() error }); ok && closeFirst {
+// hangUp sends what is left to send, closes this side and waits for the other.
+func (c *conversation) hangUp() error {
+	if err := c.send(); err != nil {
+		return err
+	}
+	if w, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		if err := w.CloseWrite(); err != nil {
 			return err
 		}
 	}
+	return c.awaitEnd()
+}
+
+// awaitEnd wants the connection to end without another byte.
+func (c *conversation) awaitEnd() error {
 	rest, err := io.ReadAll(c.r)
 	switch {
 	case len(rest) > 0:
@@ -105,13 +99,18 @@ func (c *conversation) end(closeFirst bool) error {
 }
 
 // say adds a line to what is sent next.
-func (c *conversation) say(l *line) {
+func (c *conversation) say(l *line) error {
 	for _, p := range l.parts {
-		c.out = append(c.out, c.bytes(l, p)...)
+		b, err := c.bytes(l, p)
+		if err != nil {
+			return err
+		}
+		c.out = append(c.out, b...)
 	}
+	return nil
 }
 
-// send sends what was said since the other side was heard: at once, as a client
+// send sends what was said since the server was heard: at once, as a client
 // does that pipelines its commands.
 func (c *conversation) send() error {
 	out := c.out
@@ -130,19 +129,19 @@ func (c *conversation) send() error {
 }
 
 // bytes returns what a part is on the wire.
-func (c *conversation) bytes(l *line, p part) []byte {
+func (c *conversation) bytes(l *line, p part) ([]byte, error) {
 	if p.kind == 0 {
-		return p.literal
+		return p.literal, nil
 	}
 	value, ok := c.names[p.name]
-	if !ok {
-		value = "1"
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("{%c:%s} has no value yet: the server must have said it before", p.kind, p.name)
+	case !l.hex:
+		return []byte(value), nil
 	}
-	if !l.hex {
-		return []byte(value)
-	}
-	n, _ := strconv.ParseUint(value, 10, 64)
-	return binary.BigEndian.AppendUint64(nil, n)
+	n, err := strconv.ParseUint(value, 10, 64)
+	return binary.BigEndian.AppendUint64(nil, n), err
 }
 
 func (c *conversation) hear(l *line) error {

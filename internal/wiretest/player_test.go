@@ -33,30 +33,6 @@ func pipe(t *testing.T) (client, server net.Conn) {
 	return client, server
 }
 
-// Both sides of every transcript understand each other.
-func TestBothSides(t *testing.T) {
-	all, err := All()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tr := range all {
-		t.Run(tr.Name, func(t *testing.T) {
-			client, server := pipe(t)
-			served := make(chan error, 1)
-			go func() { // ends with the conversation, or at its deadline
-				served <- Player{}.PlayServer(tr, server)
-				server.Close()
-			}()
-			if err := (Player{Chunk: 100}).PlayClient(tr, client); err != nil {
-				t.Errorf("client: %v", err)
-			}
-			if err := <-served; err != nil {
-				t.Errorf("server: %v", err)
-			}
-		})
-	}
-}
-
 // A client that is told something else says where and what.
 func TestMismatch(t *testing.T) {
 	tests := []struct {
@@ -72,6 +48,7 @@ func TestMismatch(t *testing.T) {
 		{"hexadecimal", "<x 81 0a", "\x81\x0b", []string{`got "\x81\v"`}},
 		{"eight bytes", "<x {n:}", "1234567", []string{"8 bytes"}},
 		{"end", "<eof", "x", []string{"want the end"}},
+		{"no value", "> get {w:a}", "", []string{":1:", "{w:a} has no value yet"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,7 +61,7 @@ func TestMismatch(t *testing.T) {
 				t.Fatal(err)
 			}
 			server.Close()
-			err = Player{}.PlayClient(tr, client)
+			err = Player{}.Play(tr, client)
 			if err == nil {
 				t.Fatal("got no error")
 			}
@@ -107,7 +84,7 @@ func TestPlaceholders(t *testing.T) {
 	client, server := pipe(t)
 	server.Write([]byte("c 258\r\n\x00\x00\x00\x00\x00\x00\x01\x03"))
 	server.(*memnet.Conn).CloseWrite()
-	if err := (Player{}).PlayClient(tr, client); err != nil {
+	if err := (Player{}).Play(tr, client); err != nil {
 		t.Fatal(err)
 	}
 	const want = "C258\r\n\x00\x00\x00\x00\x00\x00\x00\x01\x03kkk\x00"

@@ -1,6 +1,6 @@
-// Package wiretest plays recorded protocol conversations, as the client against
-// a server or as the server against a client. What a server says is written down
-// once, in testdata, and holds for memcached and for every imitation of it.
+// Package wiretest plays recorded protocol conversations against a server. What
+// that says is written down once, in testdata, and holds for memcached and for
+// every imitation of it.
 //
 // A transcript is a text file, line by line:
 //

@@ -70,7 +70,7 @@ func play(t *testing.T, tr *wiretest.Transcript, s server, p wiretest.Player) {
 	}
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(20 * time.Second))
-	if err := p.PlayClient(tr, nc); err != nil {
+	if err := p.Play(tr, nc); err != nil {
 		t.Error(err)
 	}
 }
