@@ -98,6 +98,14 @@ func appendClassicStore(dst []byte, req *Request) []byte {
 	return append(dst, "\r\n"...)
 }
 
+// AppendKey makes the OpGet at the end of dst, or the gets that it has made one
+// of so far, a get of one key more. The reply is that of an OpGetMulti of all of
+// them, without Fence.
+func (c Classic) AppendKey(dst []byte, key string) []byte {
+	dst = append(dst[:len(dst)-len("\r\n")], ' ')
+	return append(append(dst, key...), "\r\n"...)
+}
+
 // appendClassicAuth is the disguised set of protocol.txt, "Authentication". A
 // server that wants no authentication would keep the credentials as an item
 // for everybody to read: the exptime, which is ignored otherwise, lets that
