@@ -207,6 +207,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.MaxInactiveInterval == 0 {
 		cfg.MaxInactiveInterval = DefaultMaxInactiveInterval
 	}
+	cfg.MaxInactiveInterval = storable(cfg.MaxInactiveInterval)
 	if cfg.BackupThreadCount < 0 {
 		p.add("BackupThreadCount", "is %d: use 1 or more, or 0 for GOMAXPROCS", cfg.BackupThreadCount)
 	} else if cfg.BackupThreadCount == 0 {
@@ -322,4 +323,13 @@ func (cfg *Config) parseFailover(nodes []ring.Node) (map[string]bool, error) {
 		p.add("FailoverNodes", "has %d nodes: %d are the most, since a session is searched on %d", len(failover), maxFailoverNodes, maxPlaces)
 	}
 	return failover, errors.Join(p...)
+}
+
+// storable is an idle time-out as records keep it: in whole milliseconds, rounded
+// up, so that neither "never", of whatever size, nor a short one becomes 0.
+func storable(idle time.Duration) time.Duration {
+	if idle < 0 {
+		return -time.Millisecond
+	}
+	return (idle + time.Millisecond - 1).Truncate(time.Millisecond)
 }

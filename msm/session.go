@@ -191,6 +191,7 @@ func (s *Session) SetMaxInactive(d time.Duration) error {
 	if s.refusal == nil && d == 0 {
 		d = s.core.cfg.MaxInactiveInterval
 	}
+	d = storable(d)
 	return s.change(true, func(b *batch) { b.stored.maxInactive = &d })
 }
 
