@@ -325,11 +325,11 @@ func (cfg *Config) parseFailover(nodes []ring.Node) (map[string]bool, error) {
 	return failover, errors.Join(p...)
 }
 
-// storable is an idle time-out as records keep it: in whole milliseconds, rounded
-// up, so that neither "never", of whatever size, nor a short one becomes 0.
+// storable is an idle time-out as records keep it, in whole milliseconds, so that
+// neither "never", of whatever size, nor a short one becomes 0.
 func storable(idle time.Duration) time.Duration {
 	if idle < 0 {
 		return -time.Millisecond
 	}
-	return (idle + time.Millisecond - 1).Truncate(time.Millisecond)
+	return max(idle.Truncate(time.Millisecond), time.Millisecond)
 }
