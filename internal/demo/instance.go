@@ -53,17 +53,12 @@ func (i *instance) start() error {
 }
 
 func (i *instance) managerConfig() msm.Config {
-	c := i.system.config
-	return msm.Config{
-		MemcachedNodes:          i.system.memcachedNodes(),
-		NonSticky:               c.nonSticky,
-		LockingMode:             c.locking,
-		RequestURIIgnorePattern: `.*\.(ico|png|css|js)`,
-		SessionBackupSync:       true,
-		Route:                   i.name,
-		Cookie:                  msm.Cookie{Insecure: true}, // the demo has no TLS
-		Logger:                  c.logger,
-	}
+	cfg := i.system.msm
+	cfg.MemcachedNodes = i.system.memcachedNodes()
+	cfg.Route = i.name
+	cfg.Cookie = msm.Cookie{Insecure: true} // the demo has no TLS
+	cfg.Logger = i.system.config.logger
+	return cfg
 }
 
 // stop ends the instance in the middle of whatever it does.

@@ -30,6 +30,7 @@ func main() {
 type config struct {
 	addr      string // of the proxy
 	nodes     string // memcached servers, in the grammar of ring.ParseNodes; "" means two in this process
+	context   string // a file of Tomcat that says how sessions are kept; "" means none
 	nonSticky bool
 	locking   string // locking mode; implies nonSticky
 	logger    *slog.Logger
@@ -51,6 +52,8 @@ func parseFlags(args []string, output io.Writer) (config, error) {
 	}
 	fs.StringVar(&c.addr, "addr", "127.0.0.1:8080", "`address` that the proxy listens on; port 0 picks a free one")
 	fs.StringVar(&c.nodes, "nodes", "", "real memcached `servers` instead of the two in this process: n1:host:port,n2:host:port")
+	fs.StringVar(&c.context, "context", "", "context.xml or server.xml of Tomcat, a `file` whose memcached-session-manager is the configuration;\n"+
+		"nodes in this process take the place of its nodes unless one of those answers")
 	fs.BoolVar(&c.nonSticky, "nonsticky", false, "keep sessions in memcached alone, not in the instances' memory")
 	fs.StringVar(&c.locking, "locking", "", "locking `mode`: none, all, auto or uriPattern:<regexp>; implies -nonsticky")
 	if err := fs.Parse(args); err != nil {
@@ -60,6 +63,9 @@ func parseFlags(args []string, output io.Writer) (config, error) {
 		return c, fmt.Errorf("what is %q? All is said with flags; -h lists them", fs.Arg(0))
 	}
 	c.nonSticky = c.nonSticky || c.locking != ""
+	if c.context != "" && c.nonSticky {
+		return c, errors.New("-context says how sessions are kept: leave out -nonsticky and -locking")
+	}
 	return c, nil
 }
 

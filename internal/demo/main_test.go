@@ -18,6 +18,7 @@ func TestFlags(t *testing.T) {
 		{"-nonsticky", config{addr: "127.0.0.1:8080", nonSticky: true}},
 		{"-locking all", config{addr: "127.0.0.1:8080", nonSticky: true, locking: "all"}},
 		{"-addr :1 -nodes n1:h:2", config{addr: ":1", nodes: "n1:h:2"}},
+		{"-context a.xml", config{addr: "127.0.0.1:8080", context: "a.xml"}},
 	}
 	for _, tt := range tests {
 		if got, err := parseFlags(strings.Fields(tt.args), io.Discard); err != nil || got != tt.want {
@@ -35,6 +36,9 @@ func TestBadStart(t *testing.T) {
 		{"-nodes n1", "-nodes"},
 		{"-locking sometimes", "LockingMode"},
 		{"stray", "-h lists them"},
+		{"-context testdata/none.xml", "none.xml"},
+		{"-context main.go", "main.go: tomcat: "},
+		{"-context a.xml -nonsticky", "leave out -nonsticky"},
 	}
 	for _, tt := range tests {
 		err := run(context.Background(), strings.Fields(tt.args), io.Discard)
@@ -49,7 +53,7 @@ func TestHelp(t *testing.T) {
 	if err := run(context.Background(), []string{"-h"}, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, flag := range []string{"-addr", "-nodes", "-nonsticky", "-locking"} {
+	for _, flag := range []string{"-addr", "-nodes", "-context", "-nonsticky", "-locking"} {
 		if !strings.Contains(out.String(), flag) {
 			t.Errorf("-h does not tell of %s:\n%s", flag, out.String())
 		}

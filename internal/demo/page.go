@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -156,14 +157,17 @@ func short(addr string) string {
 
 // mode says in words how sessions are kept.
 func (s *system) mode() string {
-	if !s.config.nonSticky {
-		return "sticky"
+	copies := "; both copies are written before a visit is answered"
+	switch {
+	case s.msm.Disabled:
+		return "disabled: every instance keeps sessions to itself"
+	case !s.msm.SessionBackupSync:
+		copies = "; the second copy is written in the background"
 	}
-	locking := s.config.locking
-	if locking == "" {
-		locking = "none"
+	if !s.msm.NonSticky {
+		return "sticky" + copies
 	}
-	return "non-sticky, locking " + locking
+	return "non-sticky, locking " + cmp.Or(s.msm.LockingMode, "none") + copies
 }
 
 // place puts the k-th of n boxes into a row.

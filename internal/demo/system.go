@@ -1,19 +1,24 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/seed99545744/msm/msm"
 	"github.com/seed99545744/msm/ring"
 )
 
 // system is everything that runs: nodes, instances, and the proxy in front.
 type system struct {
 	config    config
+	msm       msm.Config // what all instances have in common
+	external  string     // the nodes in msm's grammar, if they are not of this process
 	nodes     []*node
 	instances []*instance
 
@@ -25,7 +30,11 @@ type system struct {
 // start brings everything up and listens on c.addr.
 func start(c config) (*system, error) {
 	s := &system{config: c, served: make(chan struct{})}
-	if err := s.startNodes(); err != nil {
+	err := s.configure()
+	if err == nil {
+		err = s.startNodes()
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.close(context.Background()))
 	}
 	for _, name := range []string{"app1", "app2"} {
@@ -35,7 +44,6 @@ func start(c config) (*system, error) {
 			return nil, errors.Join(err, s.close(context.Background()))
 		}
 	}
-	var err error
 	if s.listener, err = net.Listen("tcp", c.addr); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: choose another address with -addr, 127.0.0.1:0 for any free port", err),
 			s.close(context.Background()))
@@ -49,19 +57,31 @@ func start(c config) (*system, error) {
 	return s, nil
 }
 
-// startNodes makes the nodes of -nodes, or two in this process.
+// startNodes finds the nodes of -nodes and -context, or makes two in this
+// process.
 func (s *system) startNodes() error {
-	if s.config.nodes != "" {
-		nodes, err := ring.ParseNodes(s.config.nodes)
+	ids := []string{"n1", "n2"}
+	if list := cmp.Or(s.config.nodes, s.msm.MemcachedNodes); list != "" {
+		nodes, err := ring.ParseNodes(list)
 		if err != nil {
-			return fmt.Errorf("-nodes: %w", err)
+			return fmt.Errorf("-nodes or -context: %w", err)
 		}
+		if s.config.nodes != "" || slices.ContainsFunc(nodes, func(n ring.Node) bool { return answers(n.Addr) }) {
+			s.external = list
+			for _, n := range nodes {
+				s.nodes = append(s.nodes, &node{id: n.ID, addr: n.Addr, external: true})
+			}
+			return nil
+		}
+		ids = nil
 		for _, n := range nodes {
-			s.nodes = append(s.nodes, &node{id: n.ID, addr: n.Addr, external: true})
+			if n.ID == n.Addr {
+				n.ID = "n1" // the only one, which needs no id
+			}
+			ids = append(ids, n.ID)
 		}
-		return nil
 	}
-	for _, id := range []string{"n1", "n2"} {
+	for _, id := range ids {
 		n := &node{id: id}
 		if err := n.start(); err != nil {
 			return err
@@ -73,8 +93,8 @@ func (s *system) startNodes() error {
 
 // memcachedNodes is the nodes in msm's grammar.
 func (s *system) memcachedNodes() string {
-	if s.config.nodes != "" {
-		return s.config.nodes
+	if s.external != "" {
+		return s.external
 	}
 	var parts []string
 	for _, n := range s.nodes {
