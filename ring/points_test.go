@@ -45,31 +45,35 @@ func TestTable(t *testing.T) {
 				hashes = append(hashes, rng.Uint32(), p-1, p, p+1)
 			}
 			for i, hash := range hashes {
-				checkHash(t, &table, points, hash, i < 100)
+				checkOwner(t, &table, points, hash)
+				if i < 100 {
+					checkWalk(t, &table, points, hash)
+				}
 			}
 		})
 	}
 }
 
-// checkHash checks the owner of a hash and, if walk is set, the nodes after it.
-func checkHash(t *testing.T, table *table, points []point, hash uint32, walk bool) {
+func checkOwner(t *testing.T, table *table, points []point, hash uint32) {
 	t.Helper()
 	i, _ := slices.BinarySearch(points, newPoint(hash, 0))
 	if got, want := table.owner(hash), points[i%len(points)].rank(); got != want {
 		t.Fatalf("hash %d: owner %d, want %d", hash, got, want)
 	}
-	if !walk {
-		return
-	}
-	var got []uint32
+}
+
+// checkWalk checks in which order the nodes first come after a hash.
+func checkWalk(t *testing.T, table *table, points []point, hash uint32) {
+	t.Helper()
+	var got, want []uint32
 	if !table.walk(hash, func(rank uint32) bool { got = append(got, rank); return true }) {
 		t.Fatalf("hash %d: walk stopped by itself", hash)
 	}
-	var ranks []uint32
+	i, _ := slices.BinarySearch(points, newPoint(hash, 0))
 	for _, p := range slices.Concat(points[i:], points[:i]) {
-		ranks = append(ranks, p.rank())
+		want = append(want, p.rank())
 	}
-	if got, want := firsts(got), firsts(ranks); !slices.Equal(got, want) {
+	if got, want := firsts(got), firsts(want); !slices.Equal(got, want) {
 		t.Fatalf("hash %d: walk visits %v, want %v", hash, got, want)
 	}
 }
