@@ -14,7 +14,7 @@ const (
 	get      kind = iota
 	getInto       // a get into the caller's buffer, by clients that have it
 	getMiss       // a get of a key that is not there
-	set           //
+	set           // of a key that has a value after the first time
 	getMulti      // many keys in one call
 	mix           // nine gets, one set
 )
