@@ -15,19 +15,34 @@ func (n *Node) Reach(ctx context.Context) error {
 		if n.Healthy() || s.living() != nil {
 			continue
 		}
-		_, attempt := n.dial(s)
-		if attempt == nil {
-			continue // connected since
+		underWay, err := n.reach(ctx, s)
+		if err != nil && underWay {
+			// It began before this call, and the server may have come up since.
+			_, err = n.reach(ctx, s)
 		}
-		select {
-		case <-attempt.done:
-			return attempt.err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return err
 	}
-	n.recovered() // every connection lives
+	if !n.Healthy() {
+		n.recovered() // every connection lives
+	}
 	return nil
+}
+
+// reach waits for a dial for s, and tells whether that was under way already.
+func (n *Node) reach(ctx context.Context, s *slot) (underWay bool, err error) {
+	s.mu.Lock()
+	underWay = s.dial != nil
+	s.mu.Unlock()
+	_, attempt := n.dial(s)
+	if attempt == nil {
+		return underWay, nil // connected since
+	}
+	select {
+	case <-attempt.done:
+		return underWay, attempt.err
+	case <-ctx.Done():
+		return underWay, ctx.Err()
+	}
 }
 
 // Healthy tells whether the node takes operations. Unlike Up it starts nothing.

@@ -91,3 +91,44 @@ func TestReachGivesUp(t *testing.T) {
 		}
 	})
 }
+
+// TestReachAfterOlderAttempt: an attempt that began before the server came up
+// says nothing about now.
+func TestReachAfterOlderAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config("127.0.0.1:1")
+		release := make(chan struct{})
+		dials := 0
+		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			switch dials++; dials {
+			case 1:
+				return refuse(ctx, network, addr)
+			case 2:
+				<-release
+				return refuse(ctx, network, addr)
+			}
+			near, far := net.Pipe()
+			go answerVersions(far) // ends when the node closes its side
+			return near, nil
+		}
+		n := New(cfg)
+		defer n.Close()
+		n.Do(t.Context(), get("key"))
+		synctest.Wait()
+		first, later := make(chan error), make(chan error)
+		go func() { first <- n.Reach(t.Context()) }() // ends with its attempt
+		synctest.Wait()
+		go func() { later <- n.Reach(t.Context()) }() // ends with its second attempt
+		synctest.Wait()
+		close(release)
+		if err := <-first; err == nil {
+			t.Error("the attempt that was refused succeeded")
+		}
+		if err := <-later; err != nil {
+			t.Errorf("Reach that came during the attempt = %v, want nil", err)
+		}
+		if !n.Up() {
+			t.Error("the node is not up")
+		}
+	})
+}
