@@ -12,7 +12,7 @@ import (
 
 // Bounds of one commit.
 const (
-	maxCommitRounds = 64 // that met somebody else's commit, or a node that silent
+	maxCommitRounds = 64 // that met somebody else's commit, or a node that failed
 	maxRaiseRounds  = 8  // for one copy
 )
 
@@ -22,6 +22,7 @@ type intent struct {
 	nonce   uint64    // of the commit; 0: nothing is to be stored, only the copies to be mended
 	end     tombstone // the session is to end
 	fence   bool      // the commit starts an epoch whatever else happens
+	reached bool      // nodes that were down have been tried again
 
 	// second says what happens to the second copy when the rest is done: nil
 	// means that it is written at once.
@@ -34,13 +35,19 @@ func (in *intent) commits() bool { return in.nonce != 0 }
 // it returns nil the session's node has the version that v is then, and the
 // node of the second copy too, unless in.second took that over.
 //
-// The CAS on one place decides who comes first: that which the version was read
-// from. Whoever loses reads the winner's version, merges and tries again. Then
-// the other copies are raised, never lowered; a copy that has something this
-// version lacks means that the commit was decided elsewhere, and starts over.
-// A commit that was cut off in between is known by its nonce.
+// Stamps order all versions of a session, and the highest one is the session.
+// That works because one place decides about every version's successor: the
+// node that its record names. All who see it go there first, and its CAS puts
+// them in order. Who does not see it goes to the other node that the record
+// names, and outranks it. Either way a commit is not done before both nodes have
+// it, as far as they are up: two that decide at different places meet at one of
+// them, and there the lower one adopts the higher one's version and starts over.
 func (s *store) settle(ctx context.Context, v *version, in intent) error {
+	for i := range v.n {
+		v.places[i].out, v.places[i].owed = false, false
+	}
 	for range maxCommitRounds {
+		v.advance()
 		node, second := v.roles()
 		v.home = node
 		if node < 0 {
@@ -67,6 +74,17 @@ func (s *store) settle(ctx context.Context, v *version, in intent) error {
 	return ErrConflict
 }
 
+// advance adopts the newest version that is known, and tells whether that is
+// another one.
+func (v *version) advance() bool {
+	i := v.newest(v.stamp.epoch())
+	if i < 0 || v.rec.dead != alive || v.places[i].rec.dead == alive && !v.places[i].stamp().newerThan(v.stamp) {
+		return false
+	}
+	v.adopt(i)
+	return true
+}
+
 // mend brings the copies of a session up to date that were found wanting. What
 // cannot be mended now is found wanting again.
 func (s *store) mend(ctx context.Context, v *version) {
@@ -79,22 +97,54 @@ func (s *store) mend(ctx context.Context, v *version) {
 // mustWrite tells whether the version has to change before its copies are
 // right.
 func (v *version) mustWrite(in *intent, node, second int) bool {
-	alone := second < 0 && v.n > 1
 	switch {
 	case v.rec.dead != alive:
 		return false
 	case v.source < 0, v.unwritten:
 		return true
 	case !in.commits():
-		return v.rec.alone && !alone
+		return !v.seated(v.rec, node, second) || v.forgotten()
 	}
-	return !v.rec.committed(in.nonce) || v.rec.node != v.places[node].server.name || v.rec.alone != alone
+	return !v.rec.committed(in.nonce) || v.rec.node != v.name(node) || v.rec.second != v.name(second)
 }
 
-// write makes the next version and stores it where the CAS decides. It is not
+// forgotten tells whether the node that decides about v is there and has lost
+// it, while the other one has it. If it just got v back it would decide anew
+// what it may have decided before.
+func (v *version) forgotten() bool {
+	first, second := v.place(v.rec.node), v.place(v.rec.second)
+	return first >= 0 && second >= 0 && v.places[first].lacks(v) && !v.places[second].lacks(v)
+}
+
+// place returns the place of the node with that name, -1 if there is none.
+func (v *version) place(name string) int {
+	for i := range v.n {
+		if v.places[i].server.name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// lacks tells whether the node has answered, and had no copy or an older one.
+func (h *replica) lacks(v *version) bool {
+	return h.known == absent || h.known == present && v.stamp.newerThan(h.raw())
+}
+
+// write makes the next version and stores it where that is decided. It is not
 // written if somebody else was faster or the place did not answer; v is then
 // what was found instead.
 func (s *store) write(ctx context.Context, v *version, in *intent, node, second int) (bool, error) {
+	where, takeover := s.arbiter(ctx, v, node)
+	if where < 0 || v.advance() {
+		return false, nil
+	}
+	if critical := takeover || second < 0 && v.rec.second != ""; critical && !in.reached {
+		in.reached = true
+		if s.reach(ctx, v) {
+			return false, nil
+		}
+	}
 	rec, err := v.successor(in)
 	if err == nil {
 		err = s.fits(rec)
@@ -102,23 +152,24 @@ func (s *store) write(ctx context.Context, v *version, in *intent, node, second 
 	if err != nil {
 		return false, err
 	}
-	name := v.places[node].server.name
-	alone := second < 0 && v.n > 1
-	moved := rec.node != "" && rec.node != name
 	next := v.stamp.next()
-	if moved || alone && !rec.alone || in.fence || in.end != alive {
+	switch {
+	case takeover:
+		next = v.stamp.takeover()
+	case rec.node != "" && rec.node != v.name(node), v.leaves(rec, node, second), in.fence, in.end != alive:
 		next = v.stamp.fence()
 	}
-	rec.node, rec.alone = name, alone
-	where := v.source
-	if where < 0 {
-		where = node
+	v.owe(rec)
+	rec.node, rec.second = v.name(node), v.name(second)
+	at := next
+	if rec.dead == alive && !rec.names(v.name(where)) {
+		at = next.before() // it hands the session over
 	}
-	err = s.put(ctx, v, where, rec, next)
+	err = s.put(ctx, v, where, rec, at)
 	switch {
 	case err == nil:
-		v.rec, v.built, v.stamp, v.source = rec, v.stamp, next, where
-		v.fresh, v.unwritten, in.fence = false, false, false
+		v.adopt(where)
+		in.fence = false
 		return true, nil
 	case errors.Is(err, memcache.ErrTooLarge):
 		return false, tooLarge(rec)
@@ -131,6 +182,55 @@ func (s *store) write(ctx context.Context, v *version, in *intent, node, second 
 	return false, s.reread(ctx, v, in)
 }
 
+// arbiter returns the place that decides about v's successor: the node that the
+// record names. It is a takeover when that one is not up, or has lost what it
+// decided: then the other one that the record names decides, or the place that v
+// was read from. No place (-1) means that v has to be looked at again.
+func (s *store) arbiter(ctx context.Context, v *version, node int) (place int, takeover bool) {
+	if v.fresh {
+		return node, false
+	}
+	first, second := v.place(v.rec.node), v.place(v.rec.second)
+	if first >= 0 && s.look(ctx, v, first) {
+		if !v.places[first].lacks(v) {
+			return first, false
+		}
+		if v.source >= 0 && (second < 0 || !s.look(ctx, v, second) || v.places[second].lacks(v)) {
+			// Whoever made v has not brought it there yet, or it is in memory only.
+			s.raise(ctx, v, first, v.stamp)
+			return -1, false
+		}
+	}
+	switch {
+	case second >= 0 && s.look(ctx, v, second) && !v.places[second].lacks(v):
+		return second, true
+	case v.source >= 0:
+		return v.source, true
+	}
+	return node, true
+}
+
+// look makes sure that a place which seems to lack v really does, and tells
+// whether its node answers.
+func (s *store) look(ctx context.Context, v *version, i int) bool {
+	h := &v.places[i]
+	if h.out || !h.server.up() {
+		return false
+	}
+	if h.known != present || h.lacks(v) {
+		s.fetch(ctx, v, i, true)
+	}
+	return h.known != silent
+}
+
+// owe notes which places the record names.
+func (v *version) owe(rec *record) {
+	for i := range v.n {
+		h := &v.places[i]
+		h.owed = h.owed || h.server.name != "" && (h.server.name == rec.node || h.server.name == rec.second)
+	}
+}
+
 // overtaken looks at the place of a lost CAS, and tells whether a newer version
 // there explains it.
 func (s *store) overtaken(ctx context.Context, v *version, where int) bool {
@@ -139,14 +239,13 @@ func (s *store) overtaken(ctx context.Context, v *version, where int) bool {
 	if !h.readable() || h.rec.dead == alive && v.stamp.newerThan(h.stamp()) {
 		return false
 	}
-	was := *v
 	v.adopt(where)
-	v.keep(&was)
 	return true
 }
 
-// reread looks everywhere for the newest version. Where every place says that
-// there is none, the session was lost: it is made again, in the next epoch.
+// reread looks everywhere for the newest version. What v was is kept if it is
+// newer, as its only copy may be gone. Where every place says that there is none,
+// the session was lost: it is made again, in the next epoch.
 func (s *store) reread(ctx context.Context, v *version, in *intent) error {
 	was := *v
 	v.unlearn()
@@ -156,30 +255,15 @@ func (s *store) reread(ctx context.Context, v *version, in *intent) error {
 		h.out = h.out || h.known == silent
 	}
 	switch {
-	case v.rec != nil:
-		v.keep(&was)
-		return nil
-	case err != nil && !was.fresh:
+	case v.rec == nil && err != nil && !was.fresh:
 		return err
+	case v.rec == nil:
+		in.fence = in.fence || !was.fresh
+	case v.rec.dead != alive || !was.stamp.newerThan(v.stamp):
+		return nil
 	}
-	in.fence = in.fence || !was.fresh
-	v.rec, v.stamp, v.built, v.fresh, v.unwritten = was.rec, was.stamp, was.stamp, was.fresh, true
+	v.rec, v.stamp, v.fresh, v.unwritten = was.rec, was.stamp, was.fresh, true
 	return nil
-}
-
-// keep makes v, which was found, what it was before if that is more: the copy
-// it was read from may be gone, and with it the only one.
-func (v *version) keep(was *version) {
-	if v.rec.dead != alive {
-		return
-	}
-	older := was.stamp.newerThan(v.stamp)
-	if (older || was.unwritten) && !v.rec.committed(was.rec.nonces[0]) {
-		v.rec, v.unwritten = was.rec, true
-	}
-	if older {
-		v.stamp, v.unwritten = was.stamp, true
-	}
 }
 
 // successor is the record of the next version.
@@ -234,15 +318,15 @@ func (s *store) put(ctx context.Context, v *version, i int, rec *record, at stam
 		}
 		store = h.server.client.CompareAndSwap
 	}
-	if err = store(ctx, &item); err != nil {
-		if !isLost(err) {
-			h.server.learn(err)
-		}
+	err = store(ctx, &item)
+	if err != nil {
 		return err
 	}
-	h.server.learn(nil)
 	item.Value = nil
 	h.known, h.item, h.rec, h.spoilt, h.err = present, item, rec, nil, nil
+	if at == v.stamp && v.unwritten {
+		v.source, v.unwritten = i, false
+	}
 	return nil
 }
 
@@ -252,67 +336,71 @@ func isLost(err error) bool {
 	return errors.Is(err, memcache.ErrCASConflict) || errors.Is(err, memcache.ErrNotStored) || errors.Is(err, memcache.ErrMiss)
 }
 
-// isUncertain tells whether a store that silent may have happened, or happen
+// isUncertain tells whether a store that failed may have happened, or happen
 // yet.
 func isUncertain(err error) bool {
 	return !isLost(err) && !errors.Is(err, memcache.ErrNodeDown)
 }
 
 // spread raises the copies that are behind the version. It is done when the
-// session's node has it and the second copy is taken care of.
+// session's node has it, the second copy is taken care of, and so are the nodes
+// that held what the version was made from.
 func (s *store) spread(ctx context.Context, v *version, in *intent, node, second int) bool {
-	if !s.raise(ctx, v, node) {
+	if !s.raise(ctx, v, node, v.stamp) {
 		return false
 	}
-	if in.end != alive {
-		s.bury(ctx, v, node, second)
+	for i := range v.n {
+		h := &v.places[i]
+		left := h.owed || in.end != alive && h.known == present
+		if left && i != node && i != second && !h.out && h.server.up() && !s.leave(ctx, v, i) && !h.out {
+			return false
+		}
 	}
 	switch {
-	case second < 0 || v.places[second].has(v):
+	case second < 0 || v.places[second].has(v, v.stamp):
 		return true
 	case in.second != nil:
 		in.second(v)
 		return true
 	}
-	bounded, cancel := context.WithTimeout(ctx, s.backupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.backupTimeout)
 	defer cancel()
-	return s.raise(bounded, v, second)
+	return s.raise(ctx, v, second, v.stamp)
 }
 
-// bury raises the tombstone over left-behind copies, as far as they are known.
-func (s *store) bury(ctx context.Context, v *version, node, second int) {
-	for i := range v.n {
-		if h := &v.places[i]; i != node && i != second && h.known == present && !h.out {
-			s.raise(ctx, v, i) // should it fail, the tombstones elsewhere refuse the copy
-		}
+// leave settles with a node that held the session before this version. Another
+// instance may see no other node: the CAS there tells which of the two has come
+// first. The copy is left behind in the epoch before, where no cookie of this
+// one finds it; a tombstone is the same everywhere.
+func (s *store) leave(ctx context.Context, v *version, i int) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.backupTimeout)
+	defer cancel()
+	if v.rec.dead != alive {
+		return s.raise(ctx, v, i, v.stamp)
 	}
+	return v.places[i].known == absent || s.raise(ctx, v, i, v.stamp.before())
 }
 
-// raise brings the copy at a place up to v. It fails if the node does not
-// answer, which is then out, or if the copy there has something that v lacks:
-// that is v then.
-func (s *store) raise(ctx context.Context, v *version, i int) bool {
+// raise brings the copy at a place up to v, with that stamp. It fails if the
+// node does not answer, which is then out, or if the copy there outranks v: that
+// is v then.
+func (s *store) raise(ctx context.Context, v *version, i int, at stamp) bool {
 	h := &v.places[i]
 	for range maxRaiseRounds {
-		if h.known == unknown || h.known == silent || h.ahead(v) && h.unread() {
+		if h.known == unknown || h.known == silent || h.unread() && h.raw().newerThan(at) {
 			s.fetch(ctx, v, i, true)
 		}
 		switch {
 		case h.known == silent || errors.Is(h.spoilt, errNewerFormat):
 			h.out = true
 			return false
-		case h.has(v):
+		case h.has(v, at):
 			return true
-		case h.readable() && (h.ahead(v) || h.rec.dead != alive && v.rec.dead == alive):
-			newest := v.stamp
+		case h.readable() && (h.stamp().newerThan(v.stamp) || h.rec.dead != alive && v.rec.dead == alive):
 			v.adopt(i)
-			v.unwritten = true
-			if newest.newerThan(v.stamp) {
-				v.stamp = newest
-			}
 			return false
 		}
-		err := s.put(ctx, v, i, v.rec, v.stamp)
+		err := s.put(ctx, v, i, v.rec, at)
 		if err == nil {
 			return true
 		}
@@ -325,21 +413,14 @@ func (s *store) raise(ctx context.Context, v *version, i int) bool {
 	return false
 }
 
-// ahead tells whether the copy may have something that v lacks: it is newer
-// than what v was made from.
-func (h *replica) ahead(v *version) bool {
-	return h.known == present && h.spoilt == nil && h.stamp().newerThan(v.built)
-}
-
-// has tells whether the copy is v, or was made from it.
-func (h *replica) has(v *version) bool {
+// has tells whether the copy is v, at that stamp at least, or was made from v:
+// what is newer in the same epoch has been decided at the same place.
+func (h *replica) has(v *version, at stamp) bool {
 	switch {
-	case h.known != present || h.spoilt != nil || v.stamp.newerThan(h.stamp()):
+	case h.known != present || h.spoilt != nil || at.newerThan(h.raw()):
 		return false
-	case h.rec == nil: // two heads that agree
-		return h.stamp() == v.stamp && !v.unwritten
-	case h.stamp() == v.stamp:
-		return h.rec.nonces == v.rec.nonces
+	case !h.stamp().newerThan(v.stamp):
+		return h.rec == nil || h.rec.dead == v.rec.dead
 	}
-	return h.rec.committed(v.rec.nonces[0])
+	return h.readable() && h.rec.dead == v.rec.dead && (h.stamp().epoch() == v.stamp.epoch() || h.rec.committed(v.rec.nonces[0]))
 }

@@ -2,6 +2,7 @@ package msm
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -123,8 +124,10 @@ func visitSite(t *testing.T, client *http.Client, s *site) (p page) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if _, err := fmt.Fscan(resp.Body, &p.base, &p.node, &p.route, &p.visits); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("status %d, %v", resp.StatusCode, err)
+	body, err := io.ReadAll(resp.Body)
+	must(t, err)
+	if _, err := fmt.Sscan(string(body), &p.base, &p.node, &p.route, &p.visits); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d: %s", resp.StatusCode, body)
 	}
 	return p
 }
@@ -173,7 +176,7 @@ func nothingTheUserSees(t *testing.T, nodes farm, s *site) {
 		}
 		start := time.Now()
 		p := visitSite(t, client, s)
-		if took := time.Since(start); took > 250*time.Millisecond {
+		if took := time.Since(start); took > time.Second {
 			t.Errorf("visit %d took %v", visit, took)
 		}
 		if p.visits != visit || p.base != first.base {

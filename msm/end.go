@@ -13,6 +13,7 @@ const renewGrace = 10 * time.Second
 // places too, and returns when that is done. ErrUnavailable means that no node
 // could be reached.
 func (s *store) end(ctx context.Context, v *version, how tombstone) error {
+	s.reachAll(ctx, v)
 	s.each(v, func(i int) bool { return v.places[i].known == unknown }, func(i int) { s.fetch(ctx, v, i, false) })
 	return s.settle(ctx, v, intent{nonce: newNonce(), end: how})
 }
@@ -51,9 +52,9 @@ func (s *store) succeed(ctx context.Context, next, v *version, ch *changes) erro
 	if err != nil {
 		return err
 	}
-	rec.base, rec.node, rec.alone = next.base, "", false
+	rec.base, rec.node, rec.second = next.base, "", ""
 	if next.rec != nil {
-		rec.node, rec.alone = next.rec.node, next.rec.alone
+		rec.node, rec.second = next.rec.node, next.rec.second
 	}
 	next.rec, next.unwritten = rec, true
 	return s.settle(ctx, next, intent{nonce: nonce})
@@ -63,6 +64,7 @@ func (s *store) succeed(ctx context.Context, next, v *version, ch *changes) erro
 // newest one otherwise.
 func (s *store) endVersion(ctx context.Context, v *version) (bool, error) {
 	in := intent{nonce: newNonce(), end: renewed}
+	s.reachAll(ctx, v)
 	node, second := v.roles()
 	if node < 0 {
 		return false, unavailable(v.failure())

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 
 	"testing"
@@ -147,7 +146,7 @@ func poll(t *testing.T, what string, try func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("%s: still not so after 10 s", what)
 		}
-		runtime.Gosched()
+		<-time.After(time.Millisecond)
 	}
 }
 

@@ -1,6 +1,7 @@
 package msm
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -13,10 +14,15 @@ import (
 // second copy, and two that stand in for them.
 const maxPlaces = 4
 
-// downPause is how long a node that refused an operation is passed over before
-// one caller tries it again. Refusals cost nothing; being refused in the middle
-// of a load costs a second round.
-const downPause = 20 * time.Millisecond
+// A node that is down is tried again while sessions ask for it. The client's own
+// pauses grow to seconds, and for so long instances would disagree about which
+// nodes a session is on. These grow with the outage, and with what an attempt
+// costs.
+const (
+	minReachPause = time.Millisecond
+	maxReachPause = 200 * time.Millisecond
+	quickReach    = 5 * time.Millisecond
+)
 
 // server is one node, safe for concurrent use.
 type server struct {
@@ -25,27 +31,51 @@ type server struct {
 	name     string           // the id as records and cookies have it; "" if there is one node, without an id
 	failover bool             // takes sessions only while no other node is up
 	client   *memcache.Client // every operation goes to this node
+	patience time.Duration    // of an attempt to reach it
 
-	refused atomic.Int64 // when it was found down, in Unix nanoseconds; 0: it was not
+	// Atomic. Times are Unix nanoseconds.
+	since atomic.Int64 // when the outage was noticed; 0: there is none
+	next  atomic.Int64 // when the node may be tried to be reached again
+	quick atomic.Bool  // the last attempt was soon over: the node refuses connections
 }
 
-// up tells whether the node is worth an operation.
+// up tells whether operations are sent to the node. One that is down is tried
+// again, in the background.
 func (s *server) up() bool {
-	at := s.refused.Load()
-	if at == 0 {
+	if s.client.Up() {
+		if s.since.Load() != 0 {
+			s.since.Store(0)
+		}
 		return true
 	}
-	now := time.Now().UnixNano()
-	return now-at > int64(downPause) && s.refused.CompareAndSwap(at, now)
+	if s.due() {
+		go s.reach(context.Background()) // ends by patience, or when the client is closed
+	}
+	return false
 }
 
-// learn remembers what an operation's error says about the node.
-func (s *server) learn(err error) {
-	if errors.Is(err, memcache.ErrNodeDown) {
-		s.refused.Store(time.Now().UnixNano())
-	} else if s.refused.Load() != 0 {
-		s.refused.Store(0)
-	}
+// due tells one caller in a while that the node should be tried to be reached.
+func (s *server) due() bool {
+	now := time.Now().UnixNano()
+	s.since.CompareAndSwap(0, now)
+	next := s.next.Load()
+	return now >= next && s.next.CompareAndSwap(next, now+int64(s.patience))
+}
+
+// cheap tells whether the node should be tried to be reached before something is
+// decided without it.
+func (s *server) cheap() bool { return s.due() || s.quick.Load() }
+
+// reach connects to a node that was down, if it is back.
+func (s *server) reach(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	start := time.Now()
+	s.client.Reach(ctx) // its error is no news
+	outage, took := start.Sub(time.Unix(0, s.since.Load())), time.Since(start)
+	s.quick.Store(took < quickReach)
+	pause := max(minReachPause, outage/32, 4*took)
+	s.next.Store(time.Now().Add(min(pause, maxReachPause)).UnixNano())
 }
 
 // topology is a ring with its servers. It never changes.
@@ -54,7 +84,7 @@ type topology struct {
 	servers map[string]*server // by node id
 }
 
-func newTopology(client *memcache.Client, r *ring.Ring, failover map[string]bool) *topology {
+func newTopology(client *memcache.Client, r *ring.Ring, failover map[string]bool, patience time.Duration) *topology {
 	t := &topology{ring: r, servers: make(map[string]*server)}
 	nodes := r.Nodes()
 	for _, n := range nodes {
@@ -62,7 +92,7 @@ func newTopology(client *memcache.Client, r *ring.Ring, failover map[string]bool
 		if isAnonymous(nodes) {
 			name = ""
 		}
-		t.servers[n.ID] = &server{id: n.ID, name: name, failover: failover[n.ID], client: client.On(n.ID)}
+		t.servers[n.ID] = &server{id: n.ID, name: name, failover: failover[n.ID], client: client.On(n.ID), patience: patience}
 	}
 	return t
 }
@@ -86,9 +116,26 @@ type replica struct {
 	spoilt error         // why the value cannot be read
 	err    error         // why the node did not answer
 	out    bool          // it did not answer this operation: it counts as down until the end
+	owed   bool          // it held what the version was made from: it decides along
 }
 
-func (h *replica) stamp() stamp { return stamp(h.item.Flags) }
+// raw is the stamp that the copy lies under.
+func (h *replica) raw() stamp { return stamp(h.item.Flags) }
+
+// stamp is that of the version that lies there. A node that the record does not
+// name has been left, or hands the version over: it has it under the last stamp
+// of the epoch before, so that no cookie of the version's own epoch finds it.
+func (h *replica) stamp() stamp {
+	if h.rec != nil && h.rec.dead == alive && !h.rec.names(h.server.name) {
+		return h.raw().next()
+	}
+	return h.raw()
+}
+
+// names tells whether the record names the node as one that holds it.
+func (r *record) names(node string) bool {
+	return r.node == "" || r.node == node || r.second == node
+}
 
 // unread tells whether asking for the value would tell more.
 func (h *replica) unread() bool {
@@ -105,15 +152,14 @@ type version struct {
 	key   string
 	rec   *record // nil: there is no session
 	stamp stamp
-	built stamp // of the version that rec was made from: no copy up to it has anything that rec lacks
 
 	fresh     bool // made here, and never stored
-	unwritten bool // no place has it: the next write is more than a repair
+	unwritten bool // no place has it: it was there, and is lost
 
 	accessed time.Time // when the session was used last, before it was loaded
 	places   [maxPlaces]replica
 	n        int // of places
-	source   int // the place whose copy rec is: the CAS there decides; -1: none
+	source   int // a place that has the version, or, if it is unwritten, an older one; -1: none
 	home     int // the session's node; -1: none was up
 }
 
@@ -152,12 +198,7 @@ func (v *version) roles() (node, second int) {
 }
 
 // node is the name of the session's node, "" while none is up.
-func (v *version) node() string {
-	if v.home < 0 {
-		return ""
-	}
-	return v.places[v.home].server.name
-}
+func (v *version) node() string { return v.name(v.home) }
 
 // untouched tells whether no node can ever have a copy.
 func (v *version) untouched() bool { return v.fresh && v.stamp == 0 }
@@ -172,9 +213,34 @@ func (v *version) clone() *version {
 func (v *version) unlearn() {
 	for i := range v.n {
 		h := &v.places[i]
-		*h = replica{server: h.server, out: h.out}
+		*h = replica{server: h.server, out: h.out, owed: h.owed}
 	}
 	v.source = -1
+}
+
+// name is what records and cookies call the node of a place, "" for none.
+func (v *version) name(i int) string {
+	if i < 0 {
+		return ""
+	}
+	return v.places[i].server.name
+}
+
+// leaves tells whether the record names a node that is neither of the two: its
+// copy would be left behind.
+func (v *version) leaves(rec *record, node, second int) bool {
+	for _, name := range []string{rec.node, rec.second} {
+		if name != "" && name != v.name(node) && name != v.name(second) {
+			return true
+		}
+	}
+	return false
+}
+
+// seated tells whether the record names just these two nodes, in any order. With
+// no second one it need not: nothing better can be done now.
+func (v *version) seated(rec *record, node, second int) bool {
+	return second < 0 || rec.second != "" && !v.leaves(rec, node, second)
 }
 
 // newest returns the place with the newest readable copy that reaches the
@@ -188,7 +254,7 @@ func (v *version) newest(epoch uint16) int {
 		case !h.readable():
 		case h.rec.dead != alive:
 			return i
-		case h.stamp().reaches(epoch) && (best < 0 || h.stamp().newerThan(v.places[best].stamp())):
+		case h.raw().reaches(epoch) && (best < 0 || h.stamp().newerThan(v.places[best].stamp())):
 			best = i
 		}
 	}
@@ -198,7 +264,7 @@ func (v *version) newest(epoch uint16) int {
 // adopt makes the copy at place i the session.
 func (v *version) adopt(i int) {
 	h := &v.places[i]
-	v.rec, v.stamp, v.built, v.source = h.rec, h.stamp(), h.stamp(), i
+	v.rec, v.stamp, v.source = h.rec, h.stamp(), i
 	v.fresh, v.unwritten = false, false
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -63,7 +64,7 @@ type record struct {
 	maxLife     time.Duration     // from created on; 0: no bound
 	nonces      [maxNonces]uint64 // of the last commits, newest first; 0: none
 	node        string            // the session's node at the last store; "": it has no name
-	alone       bool              // no other node had a copy at the last store
+	second      string            // that of the second copy; "": there was none
 	dead        tombstone
 	attrs       []attr // sorted by name, no name twice; of a dead session none is stored
 	unknown     []byte // whole frames of later releases, kept as they are
@@ -90,7 +91,7 @@ func checkAttrName(name string) error {
 const (
 	frameHead   = 1 // base, created, accessed, maxInactive, maxLife: varints of milliseconds
 	frameNonces = 2 // 8 bytes each, big endian
-	framePlace  = 3 // alone as 0 or 1, node
+	framePlace  = 3 // node, and after a comma second, if there is one
 	frameEnd    = 4 // tombstone
 	frameAttr   = 5 // codec, length of the name, name, data: once for each attribute
 )
@@ -118,7 +119,7 @@ func (r *record) appendTo(dst []byte) []byte {
 
 // sizeBound is at least the length of what appendTo appends.
 func (r *record) sizeBound() int {
-	size := 2 + 2 + baseLen + 4*binary.MaxVarintLen64 + 2 + 8*maxNonces + 3 + maxNodeLen + 3 + len(r.unknown)
+	size := 2 + 2 + baseLen + 4*binary.MaxVarintLen64 + 2 + 8*maxNonces + 3 + 1 + 2*maxNodeLen + 3 + len(r.unknown)
 	for _, a := range r.attrs {
 		size += 1 + binary.MaxVarintLen64 + 2 + len(a.name) + len(a.data)
 	}
@@ -152,15 +153,19 @@ func (r *record) appendNonces(dst []byte) []byte {
 }
 
 func (r *record) appendPlace(dst []byte) []byte {
-	if r.node == "" && !r.alone {
+	if r.node == "" {
 		return dst
 	}
-	alone := byte(0)
-	if r.alone {
-		alone = 1
+	size := len(r.node)
+	if r.second != "" {
+		size += 1 + len(r.second)
 	}
-	dst = append(dst, framePlace, byte(1+len(r.node)), alone) // at most 33
-	return append(dst, r.node...)
+	dst = append(dst, framePlace, byte(size)) // at most 65
+	dst = append(dst, r.node...)
+	if r.second != "" {
+		dst = append(append(dst, ','), r.second...)
+	}
+	return dst
 }
 
 // maxMillis is the end of the year 9999, as far as times can be shown.
@@ -341,11 +346,9 @@ func (r *record) parseNonces(p []byte) bool {
 }
 
 func (r *record) parsePlace(p []byte) bool {
-	if len(p) == 0 || p[0] > 1 {
-		return false
-	}
-	r.alone, r.node = p[0] == 1, string(p[1:])
-	return validNodeID(r.node) || r.node == "" && r.alone
+	var two bool
+	r.node, r.second, two = strings.Cut(string(p), ",")
+	return validNodeID(r.node) && two == validNodeID(r.second)
 }
 
 func (r *record) parseAttr(p []byte) bool {

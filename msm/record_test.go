@@ -31,10 +31,10 @@ var recordCases = []struct {
 	{"never expires", "negative", record{base: testBase, maxInactive: -time.Millisecond}, "0124" + "00000100"},
 	{"nonces", "newest first, up to the last one", record{base: testBase, nonces: [maxNonces]uint64{1, 2}}, "0124" + "00000000" + "0210" + "0000000000000001" + "0000000000000002"},
 	{"a nonce that is 0", "is kept in its place", record{base: testBase, nonces: [maxNonces]uint64{0, 2}}, "0124" + "00000000" + "0210" + "0000000000000000" + "0000000000000002"},
-	{"node", "where its newest copy is", record{base: testBase, node: "n1"}, "0124" + "00000000" + "0303" + "00" + "6e31"},
-	{"alone", "the only copy, on a node without name", record{base: testBase, alone: true}, "0124" + "00000000" + "0301" + "01"},
+	{"node", "where its newest copy is", record{base: testBase, node: "n1"}, "0124" + "00000000" + "0302" + "6e31"},
+	{"two nodes", "where both copies are", record{base: testBase, node: "n1", second: "n2"}, "0124" + "00000000" + "0305" + "6e31" + "2c" + "6e32"},
 	{"invalidated", "a tombstone", record{base: testBase, dead: invalidated}, "0124" + "00000000" + "040101"},
-	{"invalidated on a node", "a tombstone has a place too", record{base: testBase, node: "n1", dead: invalidated}, "0124" + "00000000" + "0303" + "00" + "6e31" + "040101"},
+	{"invalidated on a node", "a tombstone has a place too", record{base: testBase, node: "n1", dead: invalidated}, "0124" + "00000000" + "0302" + "6e31" + "040101"},
 	{"renewed", "a tombstone that names no successor", record{base: testBase, dead: renewed}, "0124" + "00000000" + "040102"},
 	{"attributes", "codec, name, data", record{base: testBase, attrs: []attr{{"a", 1, []byte("x")}, {"b", 2, nil}}}, "0124" + "00000000" + "0504" + "0101" + "6178" + "0503" + "0201" + "62"},
 	{"unknown frames", "kept as they are", record{base: testBase, unknown: []byte{9, 1, 'x', 9, 0, 200, 2, 1, 2}}, "0124" + "00000000" + "090178" + "0900" + "c8020102"},
@@ -109,8 +109,9 @@ func randomRecord(rnd *rand.Rand) *record {
 	for i := range rnd.IntN(maxNonces + 1) {
 		r.nonces[i] = rnd.Uint64()
 	}
-	if r.alone = rnd.IntN(2) == 0; rnd.IntN(2) == 0 {
+	if rnd.IntN(2) == 0 {
 		r.node = strings.Repeat("n", 1+rnd.IntN(maxNodeLen))
+		r.second = strings.Repeat("m", rnd.IntN(maxNodeLen+1))
 	}
 	if rnd.IntN(4) == 0 {
 		r.dead = tombstone(1 + rnd.IntN(255))
@@ -176,9 +177,10 @@ func TestSR45_GarbageIsNoRecord(t *testing.T) {
 		{"end that is none", frames(frameEnd, 1, 0), errNotRecord},
 		{"empty end", frames(frameEnd, 0), errNotRecord},
 		{"no place", frames(framePlace, 0), errNotRecord},
-		{"place without content", frames(framePlace, 1, 0), errNotRecord},
-		{"alone is no bool", frames(framePlace, 3, 2, 'n', '1'), errNotRecord},
-		{"node id that is none", frames(framePlace, 2, 0, '-'), errNotRecord},
+		{"node id that is none", frames(framePlace, 1, '-'), errNotRecord},
+		{"second node id that is none", frames(framePlace, 3, 'n', ',', '-'), errNotRecord},
+		{"second node without the first", frames(framePlace, 2, ',', 'n'), errNotRecord},
+		{"comma without a second node", frames(framePlace, 2, 'n', ','), errNotRecord},
 		{"attribute of the dead", frames(frameEnd, 1, 1, frameAttr, 3, 1, 1, 'a'), errNotRecord},
 		{"no nonces", frames(frameNonces, 0), errNotRecord},
 		{"half a nonce", frames(frameNonces, 4, 0, 0, 0, 1), errNotRecord},

@@ -5,17 +5,33 @@ package msm
 // that two copies can be compared without reading their values.
 //
 // A commit adds 1. A fence starts the next epoch: whoever holds a cookie of it
-// is never again shown a copy of an older one.
+// is never again shown a copy of an older one. A takeover skips some epochs: it
+// is decided without the node that decides otherwise, and outranks whatever
+// that one does at the same time.
 type stamp uint32
 
 // epochBits is how far the epoch stands to the left.
 const epochBits = 16
+
+// takeoverEpochs bounds how many fences may be under way at the node that a
+// takeover passes over.
+const takeoverEpochs = 8
 
 // next is the stamp of an ordinary commit.
 func (s stamp) next() stamp { return s + 1 }
 
 // fence is the first stamp of the next epoch.
 func (s stamp) fence() stamp { return (s | (1<<epochBits - 1)) + 1 }
+
+// takeover is the first stamp of the next epoch that is a multiple of
+// takeoverEpochs.
+func (s stamp) takeover() stamp {
+	const mask = takeoverEpochs<<epochBits - 1
+	return (s | mask) + 1
+}
+
+// before is the last stamp of the epoch before.
+func (s stamp) before() stamp { return s>>epochBits<<epochBits - 1 }
 
 // epoch is what the cookie carries.
 func (s stamp) epoch() uint16 { return uint16(s >> epochBits) }

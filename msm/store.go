@@ -44,7 +44,7 @@ func (s *store) topology() *topology {
 	r := s.client.Ring()
 	t := s.nodes.Load()
 	if t == nil || t.ring != r {
-		t = newTopology(s.client, r, s.failover)
+		t = newTopology(s.client, r, s.failover, s.backupTimeout)
 		s.nodes.Store(t)
 	}
 	return t
@@ -104,10 +104,10 @@ func (v *version) agreed(node, second int, floor uint16) bool {
 		return false
 	}
 	h := &v.places[node]
-	if v.n > 1 && (second < 0 || v.places[second].known != present || v.places[second].stamp() != h.stamp()) {
+	if v.n > 1 && (second < 0 || v.places[second].known != present || v.places[second].raw() != h.raw()) {
 		return false
 	}
-	if h.rec.dead == alive && (!h.stamp().reaches(floor) || h.rec.alone && v.n > 1) {
+	if h.rec.dead == alive && (!h.raw().reaches(floor) || !v.seated(h.rec, node, second)) {
 		return false
 	}
 	v.adopt(node)
@@ -118,6 +118,9 @@ func (v *version) agreed(node, second int, floor uint16) bool {
 // newest copy, if there is one.
 func (s *store) search(ctx context.Context, v *version, floor uint16) error {
 	s.each(v, func(i int) bool { return v.places[i].unread() }, func(i int) { s.fetch(ctx, v, i, true) })
+	if v.newest(floor) < 0 && s.reachAll(ctx, v) || v.missing(floor) && s.reach(ctx, v) {
+		s.each(v, func(i int) bool { return v.places[i].known == silent && v.places[i].server.up() }, func(i int) { s.fetch(ctx, v, i, true) })
+	}
 	for i := range v.n {
 		if errors.Is(v.places[i].spoilt, errNewerFormat) {
 			return fmt.Errorf("%w: %w", ErrDecode, errNewerFormat)
@@ -132,6 +135,18 @@ func (s *store) search(ctx context.Context, v *version, floor uint16) error {
 		return unavailable(err)
 	}
 	return nil
+}
+
+// missing tells whether a node that the newest copy names did not answer: it may
+// know better.
+func (v *version) missing(floor uint16) bool {
+	best := v.newest(floor)
+	for i := range v.n {
+		if h := &v.places[i]; best >= 0 && h.known == silent && v.places[best].rec.names(h.server.name) {
+			return true
+		}
+	}
+	return false
 }
 
 // each runs f for the places that are wanted, at the same time.
@@ -153,6 +168,28 @@ func (s *store) each(v *version, wanted func(i int) bool, f func(i int)) {
 	group.Wait()
 }
 
+// reach makes sure that no place is taken for down that is back, before something
+// is decided without it. It tells whether one was tried: those that did not
+// answer a moment ago are not.
+func (s *store) reach(ctx context.Context, v *version) bool {
+	return s.reachThose(ctx, v, (*server).cheap)
+}
+
+// reachAll is reach for all that are down.
+func (s *store) reachAll(ctx context.Context, v *version) bool {
+	return s.reachThose(ctx, v, func(*server) bool { return true })
+}
+
+func (s *store) reachThose(ctx context.Context, v *version, wanted func(*server) bool) bool {
+	tried := false
+	s.each(v, func(i int) bool {
+		down := !v.places[i].server.client.Up() && wanted(v.places[i].server)
+		tried = tried || down
+		return down
+	}, func(i int) { v.places[i].server.reach(ctx) })
+	return tried
+}
+
 // fetch asks the node of a place for its copy, with or without the value.
 func (s *store) fetch(ctx context.Context, v *version, i int, value bool) {
 	h := &v.places[i]
@@ -170,19 +207,16 @@ func (s *store) fetch(ctx context.Context, v *version, i int, value bool) {
 		h.known, h.item = present, item
 		h.item.Value = nil
 		if value {
-			h.rec, h.spoilt = s.decode(v, h.stamp(), item.Value)
+			h.rec, h.spoilt = s.decode(v, h.raw(), item.Value)
 		}
-		h.server.learn(nil)
 	case errors.Is(err, memcache.ErrMiss):
 		h.known = absent
-		h.server.learn(nil)
 	default:
 		h.known, h.err = silent, err
-		h.server.learn(err)
 	}
 }
 
-// retryable tells whether a read that silent may succeed at once: its connection
+// retryable tells whether a read that failed may succeed at once: its connection
 // died under it, say, and the server is back already.
 func retryable(ctx context.Context, err error) bool {
 	var refusal *memcache.ServerError
@@ -228,7 +262,7 @@ func (s *store) date(ctx context.Context, v *version) {
 	s.each(v, func(i int) bool { return v.places[i].known == present }, func(i int) {
 		// Without an answer the item keeps the general time-out.
 		h := &v.places[i]
-		h.server.learn(h.server.client.Touch(ctx, v.key, ttl(v.rec.maxInactive)))
+		h.server.client.Touch(ctx, v.key, ttl(v.rec.maxInactive))
 	})
 }
 
@@ -278,23 +312,22 @@ func (s *store) confirm(ctx context.Context, v *version) (bool, error) {
 		return false, unavailable(probe.failure())
 	}
 	same := func(i int) bool {
-		return probe.places[i].known == present && probe.places[i].stamp() == v.stamp
+		return probe.places[i].known == present && probe.places[i].raw() == v.stamp
 	}
 	return node == v.home && same(node) && (second < 0 || probe.places[second].known == silent || same(second)), nil
 }
 
-// holders returns the ids of the nodes that hold the version now, the session's
-// node first.
+// holders returns the ids of the nodes that have the session's newest version,
+// the session's node first.
 func (s *store) holders(ctx context.Context, base string) ([]string, error) {
-	v := s.newVersion(base)
-	v.home, _ = v.roles()
-	if err := s.search(ctx, v, 0); err != nil || v.rec == nil {
+	v, err := s.find(ctx, base, 0)
+	if err != nil || v.rec == nil {
 		return nil, err
 	}
 	ids := make([]string, 0, v.n)
 	for step := range v.n {
 		h := &v.places[(max(v.home, 0)+step)%v.n]
-		if h.readable() && h.stamp() == v.stamp {
+		if h.known == present && h.raw() == v.stamp {
 			ids = append(ids, h.server.id)
 		}
 	}
