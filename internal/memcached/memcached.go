@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -133,10 +132,10 @@ func (s *Server) Kill() {
 
 // Stop freezes the server with SIGSTOP: the kernel still accepts connections
 // and bytes, nobody answers them.
-func (s *Server) Stop() { s.signal(syscall.SIGSTOP) }
+func (s *Server) Stop() { s.signal(freeze) }
 
 // Continue ends Stop. Commands that came meanwhile are executed now.
-func (s *Server) Continue() { s.signal(syscall.SIGCONT) }
+func (s *Server) Continue() { s.signal(thaw) }
 
 // Restart starts the server again, empty and at the same address, after
 // killing it if it still runs.

@@ -91,8 +91,12 @@ func TestClose(t *testing.T) {
 	s.Stop()
 	s.Close()
 	s.Close()
-	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("process %d after Close: got %v, want ESRCH", pid, err)
+	child, err := os.FindProcess(pid)
+	if err == nil {
+		err = child.Signal(syscall.Signal(0))
+	}
+	if !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("process %d after Close: got %v, want os.ErrProcessDone", pid, err)
 	}
 	if err := s.Restart(); err == nil {
 		t.Error("Restart after Close: got no error")

@@ -1,0 +1,11 @@
+//go:build unix
+
+package memcached
+
+import "syscall"
+
+// What Stop and Continue send.
+const (
+	freeze = syscall.SIGSTOP
+	thaw   = syscall.SIGCONT
+)
