@@ -157,17 +157,17 @@ func short(addr string) string {
 
 // mode says in words how sessions are kept.
 func (s *system) mode() string {
-	copies := "; both copies are written before a visit is answered"
+	kept, copies := "sticky", "copies are written in the background"
 	switch {
 	case s.msm.Disabled:
 		return "disabled: every instance keeps sessions to itself"
-	case !s.msm.SessionBackupSync:
-		copies = "; the second copy is written in the background"
+	case s.msm.NonSticky:
+		kept, copies = "non-sticky, locking "+cmp.Or(s.msm.LockingMode, "none"), "the second copy is written in the background"
 	}
-	if !s.msm.NonSticky {
-		return "sticky" + copies
+	if s.msm.SessionBackupSync {
+		copies = "both copies are written before a visit is answered"
 	}
-	return "non-sticky, locking " + cmp.Or(s.msm.LockingMode, "none") + copies
+	return kept + "; " + copies
 }
 
 // place puts the k-th of n boxes into a row.

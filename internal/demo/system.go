@@ -57,30 +57,35 @@ func start(c config) (*system, error) {
 	return s, nil
 }
 
-// startNodes finds the nodes of -nodes and -context, or makes two in this
-// process.
+// startNodes uses the servers of -nodes, or those of -context if one of them
+// answers; otherwise it starts nodes in this process, with their ids.
 func (s *system) startNodes() error {
-	ids := []string{"n1", "n2"}
-	if list := cmp.Or(s.config.nodes, s.msm.MemcachedNodes); list != "" {
-		nodes, err := ring.ParseNodes(list)
-		if err != nil {
-			return fmt.Errorf("-nodes or -context: %w", err)
-		}
-		if s.config.nodes != "" || slices.ContainsFunc(nodes, func(n ring.Node) bool { return answers(n.Addr) }) {
-			s.external = list
-			for _, n := range nodes {
-				s.nodes = append(s.nodes, &node{id: n.ID, addr: n.Addr, external: true})
-			}
-			return nil
-		}
-		ids = nil
-		for _, n := range nodes {
-			if n.ID == n.Addr {
-				n.ID = "n1" // the only one, which needs no id
-			}
-			ids = append(ids, n.ID)
-		}
+	list := cmp.Or(s.config.nodes, s.msm.MemcachedNodes)
+	if list == "" {
+		return s.startOwnNodes("n1", "n2")
 	}
+	nodes, err := ring.ParseNodes(list)
+	if err != nil {
+		return fmt.Errorf("-nodes or -context: %w", err)
+	}
+	if s.config.nodes != "" || slices.ContainsFunc(nodes, func(n ring.Node) bool { return answers(n.Addr) }) {
+		s.external = list
+		for _, n := range nodes {
+			s.nodes = append(s.nodes, &node{id: n.ID, addr: n.Addr, external: true})
+		}
+		return nil
+	}
+	var ids []string
+	for _, n := range nodes {
+		if n.ID == n.Addr {
+			n.ID = "n1" // the only one, which needs no id
+		}
+		ids = append(ids, n.ID)
+	}
+	return s.startOwnNodes(ids...)
+}
+
+func (s *system) startOwnNodes(ids ...string) error {
 	for _, id := range ids {
 		n := &node{id: id}
 		if err := n.start(); err != nil {
