@@ -45,8 +45,8 @@ type Config struct {
 const (
 	defaultMaxItemSize = 1 << 20
 	defaultMaxMemory   = 64 << 20
-	rebindTimeout      = 2 * time.Second // how long a busy address is tried
-	rebindInterval     = 5 * time.Millisecond
+	rebindTimeout      = 2 * time.Second      // how long a busy address is tried
+	retryInterval      = 5 * time.Millisecond // between two tries of that, and after a failed accept
 )
 
 // Server is a memcached in this process. All methods may be called at any
@@ -164,10 +164,10 @@ func (s *Server) hangUp() {
 func (s *Server) listen() error {
 	l, err := s.bind()
 	for end := time.Now().Add(rebindTimeout); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); l, err = s.bind() {
-		time.Sleep(rebindInterval)
+		time.Sleep(retryInterval)
 	}
 	if err != nil {
-		return fmt.Errorf("memcachetest: %w", err)
+		return fmt.Errorf("memcachetest: %w: choose another address, or none for a free one", err)
 	}
 	if s.addr == "" || strings.HasSuffix(s.addr, ":0") {
 		s.addr = l.Addr().String() // the system chose the port: once, for all times
@@ -199,7 +199,7 @@ func (s *Server) accept(l net.Listener) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			time.Sleep(rebindInterval) // out of file descriptors, say: some may come free
+			time.Sleep(retryInterval) // out of file descriptors, say: some may come free
 			continue
 		}
 		s.serve(nc)
