@@ -56,14 +56,21 @@ type Config struct {
 	NonSticky bool
 
 	// LockingMode says which requests have a session of NonSticky to themselves:
-	// "none"; "all"; "auto", all but those whose like have never changed a
-	// session; or "uriPattern:" and a regular expression as for
-	// RequestURIIgnorePattern. "" means none: what parallel requests change is
-	// merged, attribute by attribute, and nothing is lost.
+	// "none"; "all"; "auto", all but those whose like (the same method, path and,
+	// but for POST, query) have never changed a session; or "uriPattern:" and a
+	// regular expression as for RequestURIIgnorePattern. "" means none: what
+	// parallel requests change is merged, attribute by attribute, and nothing is
+	// lost. Sticky sessions are merged always.
+	//
+	// A request gets the lock when it first uses its session, and gives it back
+	// when that is stored, before its response leaves. It waits for
+	// OperationTimeout at most, and then goes on without: its changes are merged.
+	// Of one session 16 requests may wait in an instance; more get ErrBusy.
 	LockingMode string
 
 	// LockExpiration is how long the lock of an instance that died keeps others
-	// waiting. 0 means 5 s.
+	// waiting; up to 2 s longer, since servers count whole seconds. A handler that
+	// takes longer keeps its lock, up to ten times as long. 0 means 5 s.
 	LockExpiration time.Duration
 
 	// RequestURIIgnorePattern is a regular expression that matches in full the
@@ -218,12 +225,6 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.Disabled && cfg.NonSticky {
 		p.add("Disabled", "excludes NonSticky, which has no sessions without memcached: unset one of them")
-	}
-	if cfg.LockingMode != "" && cfg.LockingMode != "none" {
-		p.add("LockingMode", "must be empty or none in this release")
-	}
-	if cfg.LockingMode != "" && !cfg.NonSticky {
-		p.add("LockingMode", "is for NonSticky only: sticky sessions merge parallel changes; leave it empty")
 	}
 	return cfg, errors.Join(p...)
 }

@@ -16,6 +16,11 @@ var (
 	// response whose session cannot be stored becomes 503 Service Unavailable.
 	ErrUnavailable = errors.New("msm: session storage is unavailable")
 
+	// ErrBusy is an ErrUnavailable: too many requests of this process wait for the
+	// session's lock already, see Config.LockingMode. Whatever the handler
+	// writes, the response is 503 Service Unavailable.
+	ErrBusy = fmt.Errorf("%w: too many requests wait for this session already", ErrUnavailable)
+
 	// ErrConflict says that other requests changed the session again and again
 	// while this one tried to store its changes.
 	ErrConflict = errors.New("msm: too many requests change this session at the same time")

@@ -62,7 +62,7 @@ type hold struct {
 	version *version // NonSticky; of a fresh session always
 	entry   *entry   // sticky
 	taken   bool     // sticky: another instance served the session before
-	release func()   // ends the request's exclusive use; nil without lock
+	release func()   // ends the request's exclusive use; nil without lock, and when it has ended
 }
 
 // id is the session's id without route.

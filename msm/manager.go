@@ -28,6 +28,7 @@ type core struct {
 	owned     bool   // the store's client was made here
 	anonymous bool   // cookies name no node
 	keeper    keeper
+	locks     *locks // nil: no request has its session to itself
 	queue     *queue
 	cookie    *cookieWriter
 	codecs    codecs
@@ -65,6 +66,8 @@ func (m *Manager) build(cfg Config) (*core, error) {
 	p.check(err)
 	c.filter, err = compilePattern("SessionAttributeFilter", cfg.SessionAttributeFilter)
 	p.check(err)
+	policy, err := parsePolicy(cfg.LockingMode)
+	p.check(err)
 	prefix, err := storagePrefix(cfg.StorageKeyPrefix, cfg.Host, cfg.Context, cfg.Version)
 	p.check(err)
 	seal, err := newSealer(cfg.ValueKeys)
@@ -93,7 +96,11 @@ func (m *Manager) build(cfg Config) (*core, error) {
 	}
 	if cfg.NonSticky {
 		c.keeper = &nonSticky{store: c.store, sync: cfg.SessionBackupSync, queue: c.queue}
+		c.locks = newLocks(policy, c.store.keys, cfg.LockExpiration, cfg.OperationTimeout)
 	} else {
+		if !policy.isNone() {
+			c.log.Warn("msm: Config.LockingMode has no effect on sticky sessions: set NonSticky, or leave it empty")
+		}
 		k := &sticky{table: m.table, store: c.store, route: cfg.Route, sync: cfg.SessionBackupSync, queue: c.queue}
 		m.table.setSweep(k.sweep)
 		c.keeper = k

@@ -55,9 +55,13 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	defer s.close() // also when next panics
 	rw := newResponseWriter(w, func() error { return s.commitHeaders(w, r) }, c.buffers)
 	next.ServeHTTP(rw, withSession(r, s))
-	if err := rw.finish(); err != nil {
+	err := rw.finish()
+	switch {
+	case err == nil:
+		s.storeLate()
+	case errors.Is(err, ErrBusy):
+		// A client brings that about as often as it likes: not a word in the log.
+	default:
 		c.log.Error("msm: session could not be stored, the response is 503", "err", err)
-		return
 	}
-	s.storeLate()
 }

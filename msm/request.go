@@ -8,7 +8,11 @@ import (
 
 // newSession returns the session of a request, not loaded yet.
 func (c *core) newSession(r *http.Request) *Session {
-	return &Session{core: c, ctx: r.Context(), candidates: c.cookie.candidates(r, nil), turn: make(chan struct{}, 1)}
+	s := &Session{core: c, ctx: r.Context(), candidates: c.cookie.candidates(r, nil), turn: make(chan struct{}, 1)}
+	if c.locks != nil {
+		s.exclusive, s.line = c.locks.policy.wants(r)
+	}
+	return s
 }
 
 // refuse returns a session whose every method fails.
@@ -90,6 +94,9 @@ func (s *Session) fetch() {
 	)
 	for _, id := range s.candidates {
 		h, err = s.core.keeper.load(s.ctx, id)
+		if h != nil && s.exclusive {
+			h, err = s.core.claim(s.ctx, id, h)
+		}
 		if errors.Is(err, errSuperseded) {
 			superseded, err = true, nil
 			continue
@@ -122,6 +129,7 @@ func (s *Session) change(create bool, f func(*batch)) error {
 		h := s.core.newHold()
 		s.put(func() { s.hold = h })
 	}
+	s.upgrade(f)
 	s.put(func() {
 		n := len(s.unsaved)
 		if n == 0 || s.unsaved[n-1].nonce != 0 {
@@ -131,7 +139,9 @@ func (s *Session) change(create bool, f func(*batch)) error {
 		f(s.unsaved[n-1])
 		if s.unsaved[n-1].empty() {
 			s.unsaved = s.unsaved[:n-1]
+			return
 		}
+		s.changed = true
 	})
 	return nil
 }
@@ -208,8 +218,11 @@ func (s *Session) commitHeaders(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer s.yield()
 	defer s.put(func() { s.sent = true })
-	if !s.loaded {
+	switch {
+	case !s.loaded:
 		return nil
+	case errors.Is(s.loadErr, ErrBusy):
+		return s.loadErr
 	}
 	if err := s.store(); err != nil {
 		return err
@@ -250,19 +263,13 @@ func (s *Session) setCookie(h http.Header, r *http.Request) {
 	s.core.cookie.warnPlain(s.core.log, r)
 }
 
-// letGo ends the request's exclusive use of the session.
-func (s *Session) letGo() {
-	if s.hold != nil && s.hold.release != nil {
-		s.hold.release()
-	}
-}
-
 // close ends the session's use by the request, whose handler has returned or
 // panicked.
 func (s *Session) close() {
 	s.turn <- struct{}{} // held by goroutines of the handler for bounded operations only
 	defer s.yield()
 	s.letGo()
+	s.learn()
 	s.put(func() { s.closed = true })
 }
 

@@ -28,6 +28,8 @@ type Session struct {
 	ctx        context.Context // the request's
 	candidates []sessionID     // what its cookies may mean
 	refusal    error           // what all methods return; nil in a request with sessions
+	exclusive  bool            // the request is to have the session's lock from the beginning
+	line       line            // with LockingMode auto
 
 	// turn is held while the session is loaded, stored or changed: a lock that
 	// may be held over a round trip. It comes before mu.
@@ -40,6 +42,7 @@ type Session struct {
 	presented  sessionID // of the cookie that named it
 	superseded bool      // the cookie's session got a new id a moment ago
 	ended      bool      // this request ended the cookie's session
+	changed    bool      // this request has changed the session, or tried to
 	unsaved    []*batch  // oldest first; the last one may still be open
 	sent       bool      // the headers have left
 	closed     bool      // the handler has returned
@@ -227,7 +230,7 @@ func (s *Session) Renew() error {
 	if err := s.core.keeper.renew(ctx, &h, b); err != nil {
 		return err
 	}
-	s.put(func() { s.hold, s.unsaved = &h, nil })
+	s.put(func() { s.hold, s.unsaved, s.changed = &h, nil, true })
 	return nil
 }
 
@@ -253,7 +256,8 @@ func (s *Session) Invalidate() error {
 			return err
 		}
 	}
-	s.put(func() { s.hold, s.unsaved, s.ended = nil, nil, true })
+	s.letGo()
+	s.put(func() { s.hold, s.unsaved, s.ended, s.changed = nil, nil, true, true })
 	return nil
 }
 
