@@ -14,9 +14,17 @@ import (
 type Call struct {
 	Req   proto.Request
 	Rep   proto.Reply
-	Buf   []byte // in: where the value goes if it fits; may be nil
+	Buf   []byte // in: where the value goes if it fits; may be nil. Any of its memory may be written to until Wait returns
 	Value []byte // out: the value of a get
 	Items []Item // out: what OpGetMulti found, in the order of Keys
+
+	// Began, in, is when the operation began that the call is part of: Timeout
+	// counts from then. Zero: with Start.
+	Began time.Time
+
+	// More, in, says that the caller starts another call at once, on the same
+	// connection, or else waits for this one: the request may wait for that.
+	More bool
 
 	// wake carries exactly one token to an owner whose state was waiting.
 	wake chan token
@@ -29,12 +37,17 @@ type Call struct {
 	place int  // of gathered gets: which of them; written before it is taken
 	hit   bool // of gathered gets: it has its value; owned by the reader
 
+	began time.Time // Began, or when Start was called; owned by the owner
+
 	// Guarded by the mu of the connection that the call is on.
-	state   callState
-	err     error     // done: why it failed, or nil
-	quit    error     // why the owner must leave, from an interrupt
-	started time.Time // when it joined the queue
+	state callState
+	err   error     // done: why it failed, or nil
+	quit  error     // why the owner must leave, from an interrupt
+	due   time.Time // when the owner must leave
 }
+
+// Started returns Began, or when Start was called.
+func (call *Call) Started() time.Time { return call.began }
 
 // Item is one hit of OpGetMulti.
 type Item struct {
@@ -63,7 +76,11 @@ const (
 )
 
 // prepare makes the call fresh for one more use.
-func (call *Call) prepare() {
+func (call *Call) prepare(now time.Time, timeout time.Duration) {
+	if call.began = call.Began; call.began.IsZero() {
+		call.began = now
+	}
+	call.due = call.began.Add(timeout)
 	if call.wake == nil {
 		call.wake = make(chan token, 1)
 	}
@@ -80,6 +97,14 @@ func (call *Call) finish() (wake bool) {
 	call.state = done
 	call.gen.Add(1)
 	return wake
+}
+
+// rouse sends a token to the owner of a call that was waiting, if there is one:
+// it has become appointed, or heir, or has to leave.
+func (call *Call) rouse() {
+	if call != nil {
+		call.wake <- lookAgain
+	}
 }
 
 // fifo is the queue of calls in the order of their bytes. Positions count up
@@ -128,4 +153,14 @@ func (q *fifo) firstWaiting() *Call {
 // hasTombstone tells whether the reply at the head is nobody's.
 func (q *fifo) hasTombstone() bool {
 	return q.len() > 0 && q.at(q.first()).state == abandoned
+}
+
+// useBuf moves the value into the memory that stands ready for it. Somebody
+// else than the owner may have read it, who must not write there.
+func (call *Call) useBuf() {
+	v := call.Value
+	if v == nil || call.Buf == nil || len(v) > cap(call.Buf) || len(v) > 0 && &v[0] == &call.Buf[:1][0] {
+		return
+	}
+	call.Value = append(call.Buf[:0], v...)
 }

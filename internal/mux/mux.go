@@ -41,6 +41,9 @@ const (
 	// larger one goes out from its owner's memory, written by its owner.
 	copyMax = 16 << 10
 
+	// holdBytes is how much may wait for the calls that More announces.
+	holdBytes = 16 << 10
+
 	// quietBytes may be written while a caller cannot be interrupted: the
 	// buffers of a fresh socket hold more, so such a write does not block.
 	quietBytes = 32 << 10
@@ -57,6 +60,14 @@ const (
 	// next request. Servers close idle connections without a word
 	// (memcached -o idle_timeout).
 	staleAfter = 100 * time.Millisecond
+
+	// patience is how long a caller is held up before it sees to it that somebody
+	// reads and writes. Shorter delays are those of an ordinary crowd.
+	patience = time.Millisecond
+
+	// maxOwed times Timeout is how long one reply may take to arrive by bits and
+	// pieces. By then the callers of all that stand behind it have left.
+	maxOwed = 5
 )
 
 // Errors of calls that were not answered in time. Both are
@@ -65,7 +76,8 @@ var (
 	// ErrTimeout: this call was not answered within Config.Timeout.
 	ErrTimeout error = timeoutError("memcache: no answer within the timeout")
 	// ErrStalled: the connection owed replies and got not a byte for
-	// Config.Timeout. It is dead, and all its calls have failed.
+	// Config.Timeout, or did not get one of them whole in five times that. It is
+	// dead, and all its calls have failed.
 	ErrStalled error = timeoutError("memcache: server does not answer")
 )
 
@@ -74,6 +86,9 @@ type timeoutError string
 func (e timeoutError) Error() string        { return string(e) }
 func (e timeoutError) Timeout() bool        { return true }
 func (e timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// lost is the error of calls whose connection broke.
+func lost(cause error) error { return fmt.Errorf("memcache: connection lost: %w", cause) }
 
 // errStray says that the server sent bytes while nothing was asked.
 var errStray = fmt.Errorf("%w: bytes that nobody asked for", proto.ErrProtocol)
@@ -99,21 +114,24 @@ func (e *Error) Unwrap() error { return e.Err }
 // Lock order: turn, then mu. Nothing that can block happens under mu.
 type Conn struct {
 	// Immutable.
-	nc       net.Conn
-	codec    proto.Codec
-	cfg      Config
-	tail     []byte
-	gatherer gatherer // nil unless the codec is one
-	peek     peeker
-	dead     chan struct{} // closed when err is set
-	room     chan struct{} // a token for one of the callers that wait for room
+	nc        net.Conn
+	transport net.Conn // nc, or what lies under its TLS: closing it does not take leave of a server that does not listen
+	sealed    bool     // nc is TLS
+	codec     proto.Codec
+	cfg       Config
+	tail      []byte
+	gatherer  gatherer // nil unless the codec is one
+	peek      peeker
+	dead      chan struct{} // closed when err is set
+	room      chan struct{} // has a token for one of the callers that wait for room
 
-	// turn is held by the caller that writes to nc, by a token in the channel,
-	// so that waiting for it can be given up. It guards:
+	// turn has a token while nobody writes to nc. Who writes holds it: waiting
+	// for a token can be given up. It guards:
 	turn   chan struct{}
 	unsent []byte      // a copy of what an interrupted writer left behind
 	vec    [4][]byte   // the array under out
 	out    net.Buffers // what is being written, shrinking
+	slowly *time.Timer // calls writesSlowly when a write takes longer than patience
 
 	mu        sync.Mutex // guards the following, and the state of all calls
 	err       error      // why the connection is dead
@@ -121,21 +139,27 @@ type Conn struct {
 	pending   []byte     // requests that joined and no writer has taken
 	spare     []byte     // the last buffer written, for reuse
 	owed      int        // request bytes taken by writers since the queue was last empty
+	owing     time.Time  // when the queue was last empty
+	answered  int64      // when bytes came last that made a reply whole; as heard
 	flushing  bool       // a caller has undertaken to write pending
-	stuck     bool       // unsent is not empty
+	stuck     bool       // unsent is not empty, and nobody is writing it
 	reader    *Call      // who holds the reader's role
 	writer    *Call      // who is writing
+	writes    int        // how often somebody has begun to write
+	evicted   bool       // writer has to leave
 	appointed *Call      // who was woken to take a role and has not run yet
 	poked     poke       // deadlines left in the past by an interrupt
 	waiting   int        // callers that wait for room
+	heldUp    int        // callers that wait for room, or to write, beyond patience
+	slow      bool       // writer writes beyond patience, with calls in flight before its own
 	watching  bool       // the watchdog is armed
+	round     time.Time  // watching: when it comes
 	watchdog  *time.Timer
-	drains    sync.WaitGroup
+	standIns  sync.WaitGroup
 
-	// drainer stands in for a caller as reader when those in the queue have
-	// left, so that their replies do not wait for the next caller. It is never
-	// in the queue.
-	drainer Call
+	// drainer and sweeper stand in for callers as reader and writer while those
+	// in the queue have left, or are held up. They are never in the queue.
+	drainer, sweeper Call
 
 	queue fifo          // pushed and popped under mu; the reader looks at taken entries without
 	taken atomic.Uint64 // the first queue position whose bytes no writer has taken
@@ -159,8 +183,13 @@ func New(nc net.Conn, cfg Config) *Conn {
 		born:  time.Now(),
 		in:    input{buf: make([]byte, readBufMin)},
 	}
+	c.turn <- struct{}{}
+	c.transport = nc
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // *tls.Conn
+		c.transport, c.sealed = t.NetConn(), true
+	}
 	c.gatherer, _ = cfg.Codec.(gatherer)
-	c.peek.init(nc)
+	c.peek.init(c.transport)
 	return c
 }
 
@@ -201,7 +230,7 @@ func (c *Conn) CloseIdle(err error) {
 // Close ends the connection. Calls in flight fail with err.
 func (c *Conn) Close(err error) {
 	c.fail(err)
-	c.drains.Wait()
+	c.standIns.Wait()
 }
 
 // fail is the end of the connection. The first failure is the failure: every
@@ -226,6 +255,9 @@ func (c *Conn) failLocked(err error) (woken []*Call) {
 			continue
 		}
 		call.err = &Error{Err: err, Sent: pos < taken}
+		if call.quit != nil {
+			call.err = &Error{Err: call.quit, Sent: pos < taken}
+		}
 		if call.finish() {
 			woken = append(woken, call)
 		}
@@ -241,7 +273,7 @@ func (c *Conn) failLocked(err error) (woken []*Call) {
 // bury closes the network connection of a connection that has failed, which
 // ends a read or write in progress, and wakes the owners of failed calls.
 func (c *Conn) bury(woken []*Call) {
-	c.nc.Close()
+	c.transport.Close()
 	for _, call := range woken {
 		call.wake <- answered
 	}

@@ -4,7 +4,6 @@ package mux
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"syscall"
@@ -12,8 +11,7 @@ import (
 
 // peeker looks at what a connection has received without reading it.
 type peeker struct {
-	raw    syscall.RawConn // nil: cannot look
-	sealed bool            // pending bytes may be TLS records of no concern
+	raw syscall.RawConn // nil: cannot look
 
 	// Results of probe, which is made once so that looking does not allocate.
 	probe func(fd uintptr)
@@ -23,9 +21,6 @@ type peeker struct {
 }
 
 func (p *peeker) init(nc net.Conn) {
-	if inner, ok := nc.(interface{ NetConn() net.Conn }); ok { // *tls.Conn
-		nc, p.sealed = inner.NetConn(), true
-	}
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return
@@ -47,17 +42,15 @@ func (p *peeker) look() error {
 		return nil
 	}
 	if err := p.raw.Control(p.probe); err != nil {
-		return fmt.Errorf("memcache: connection lost: %w", err)
+		return lost(err)
 	}
 	switch {
 	case errors.Is(p.err, syscall.EAGAIN) || errors.Is(p.err, syscall.EINTR):
 		return nil
 	case p.err != nil:
-		return fmt.Errorf("memcache: connection lost: %w", p.err)
+		return lost(p.err)
 	case p.n <= 0:
-		return fmt.Errorf("memcache: connection lost: %w", io.EOF)
-	case p.sealed:
-		return nil
+		return lost(io.EOF)
 	}
 	return errStray
 }

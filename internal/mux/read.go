@@ -3,14 +3,22 @@ package mux
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 )
 
 // Wait waits until the reply to a started call is complete. The caller reads
-// for others, or writes for them, if nobody else does. An error is an *Error.
+// for others, or writes for them, if nobody else does. An error is an *Error:
+// that of ctx or of the connection, or ErrTimeout.
 func (c *Conn) Wait(ctx context.Context, call *Call) error {
+	err := c.wait(ctx, call)
+	if err == nil {
+		call.useBuf()
+	}
+	return err
+}
+
+func (c *Conn) wait(ctx context.Context, call *Call) error {
 	watched := false // ctx interrupts the call
 	c.mu.Lock()
 	for call.state != done && call.quit == nil {
@@ -18,10 +26,10 @@ func (c *Conn) Wait(ctx context.Context, call *Call) error {
 			c.appointed = nil
 		}
 		switch {
-		case c.mustFlush():
+		case c.reader != call && c.mustFlush():
 			c.flushing = true
 			c.mu.Unlock()
-			c.flush(ctx, call, notIdle)
+			c.flush(ctx, call)
 			c.mu.Lock()
 		case c.reader == nil || c.reader == call: // call: it is the heir
 			c.reader = call
@@ -40,12 +48,6 @@ func (c *Conn) Wait(ctx context.Context, call *Call) error {
 		}
 	}
 	return c.leave(call) // unlocks
-}
-
-// mustFlush tells whether there are bytes to write that nobody has undertaken
-// to write: their flusher gave up. The caller holds mu.
-func (c *Conn) mustFlush() bool {
-	return !c.flushing && (len(c.pending) > 0 || c.stuck)
 }
 
 // sleep waits for a token or for the end of ctx. The caller holds mu; it is
@@ -74,8 +76,7 @@ func (c *Conn) sleep(ctx context.Context, call *Call) token {
 }
 
 // leave ends a Wait: the call is done, or it becomes a tombstone. If a role is
-// vacant, a waiting caller is woken for it, or at last a goroutine drains the
-// queue. The caller holds mu; it is unlocked.
+// vacant, somebody else is found for it. The caller holds mu; it is unlocked.
 func (c *Conn) leave(call *Call) error {
 	err := call.err
 	if call.state != done {
@@ -89,38 +90,10 @@ func (c *Conn) leave(call *Call) error {
 	if c.reader == call {
 		c.reader = nil // an heir that must leave at once
 	}
-	next := c.appoint()
-	if next == nil && c.reader == nil && c.appointed == nil && c.queue.hasTombstone() {
-		c.reader = &c.drainer
-		c.drains.Add(1)
-		// Ends when the queue is empty, when a caller waits and takes over, or
-		// with the connection, which the watchdog sees to.
-		go func() {
-			defer c.drains.Done()
-			c.read(&c.drainer)
-		}()
-	}
+	next := c.fillRoles()
 	c.mu.Unlock()
-	if next != nil {
-		next.wake <- lookAgain
-	}
+	next.rouse()
 	return err
-}
-
-// appoint finds a waiting caller for a role that nobody holds, reading or
-// writing. The caller holds mu, and sends the token after unlocking. Until the
-// appointed one runs, somebody who is running may take the role: the appointed
-// one then goes to sleep again.
-func (c *Conn) appoint() *Call {
-	if c.reader != nil && !c.mustFlush() || c.appointed != nil {
-		return nil
-	}
-	call := c.queue.firstWaiting()
-	if call != nil {
-		call.state = started
-		c.appointed = call
-	}
-	return call
 }
 
 // read holds the reader's role until self has its answer or must leave, or the
@@ -138,7 +111,7 @@ func (c *Conn) read(self *Call) {
 				return
 			}
 		default:
-			if c.settle(self, 0, fmt.Errorf("memcache: connection lost: %w", err)) {
+			if c.settle(self, 0, lost(err)) {
 				return
 			}
 		}
@@ -175,6 +148,9 @@ func (c *Conn) settle(self *Call, n int, err error) (released bool) {
 				woken = append(woken, call)
 			}
 		}
+		if n > 0 {
+			c.answered = c.heard.Load()
+		}
 		if err == nil && c.queue.len() == 0 {
 			err = c.closing
 		}
@@ -199,14 +175,12 @@ func (c *Conn) settle(self *Call, n int, err error) (released bool) {
 	}
 	c.mu.Unlock()
 	if err != nil {
-		c.nc.Close()
+		c.transport.Close()
 	}
 	for _, call := range woken {
 		call.wake <- answered
 	}
-	if next != nil {
-		next.wake <- lookAgain
-	}
+	next.rouse()
 	return released
 }
 

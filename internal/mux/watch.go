@@ -24,7 +24,23 @@ func (c *Conn) watchCtx(ctx context.Context, call *Call) (stop func() bool) {
 		wake := call.gen.Load() == gen && c.interrupt(call, ctx.Err())
 		c.mu.Unlock()
 		if wake {
-			call.wake <- lookAgain
+			call.rouse()
+		}
+	})
+}
+
+// watchWriter is watchCtx for the caller that has just begun to write. It stays
+// interested when its call is done: it may be writing for others, and servers
+// refuse what they have not read to the end.
+func (c *Conn) watchWriter(ctx context.Context, call *Call) (stop func() bool) {
+	c.mu.Lock()
+	writes := c.writes
+	c.mu.Unlock()
+	return context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.writes == writes && c.writer == call {
+			c.interrupt(call, ctx.Err()) // it is running: no token
 		}
 	})
 }
@@ -32,6 +48,10 @@ func (c *Conn) watchCtx(ctx context.Context, call *Call) (stop func() bool) {
 // interrupt makes the call's owner leave, and reports whether it has to be
 // woken for that. The caller holds mu.
 func (c *Conn) interrupt(call *Call, err error) (wake bool) {
+	if c.writer == call {
+		c.evicted, c.poked.write = true, true
+		c.nc.SetWriteDeadline(longAgo)
+	}
 	if call.state == done || call.state == abandoned || call.quit != nil {
 		return false
 	}
@@ -40,10 +60,6 @@ func (c *Conn) interrupt(call *Call, err error) (wake bool) {
 		c.poked.read = true
 		c.nc.SetReadDeadline(longAgo)
 	}
-	if c.writer == call {
-		c.poked.write = true
-		c.nc.SetWriteDeadline(longAgo)
-	}
 	wake = call.state == waiting
 	if wake {
 		call.state = started
@@ -51,14 +67,14 @@ func (c *Conn) interrupt(call *Call, err error) (wake bool) {
 	return wake
 }
 
-// mustLeave tells whether a write deadline that struck was meant for call.
-func (c *Conn) mustLeave(call *Call) bool {
+// mustLeave tells whether a write deadline that struck was meant for the writer.
+func (c *Conn) mustLeave() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if call.quit == nil {
+	if !c.evicted {
 		c.unpokeWrite()
 	}
-	return call.quit != nil
+	return c.evicted
 }
 
 // unpokeWrite takes back a write deadline in the past. The caller holds mu.
@@ -69,56 +85,77 @@ func (c *Conn) unpokeWrite() {
 	}
 }
 
-// watch arms the watchdog. There is one for the connection, not one for each
-// call: it looks at the calls in flight when the oldest can be due. The caller
-// holds mu.
-func (c *Conn) watch() {
-	if c.watching {
+// watch arms the watchdog for a call. There is one for the connection, not one
+// for each call. The caller holds mu.
+func (c *Conn) watch(due time.Time) {
+	if c.watching && !due.Before(c.round) {
 		return
 	}
 	c.watching = true
-	if c.watchdog == nil {
-		c.watchdog = time.AfterFunc(c.cfg.Timeout, c.inspect)
-		return
+	c.arm(due)
+}
+
+func (c *Conn) arm(round time.Time) {
+	c.round = round
+	if d := time.Until(round); c.watchdog == nil {
+		c.watchdog = time.AfterFunc(d, c.inspect)
+	} else {
+		c.watchdog.Reset(d)
 	}
-	c.watchdog.Reset(c.cfg.Timeout)
 }
 
 // inspect is the watchdog's round: calls older than Timeout are interrupted,
-// and a connection that owes replies and has been silent for Timeout is dead.
+// and a connection that owes replies and does not deliver is dead.
 func (c *Conn) inspect() {
 	c.mu.Lock()
-	if c.err != nil || c.queue.len() == 0 {
+	if c.err != nil || c.queue.len() == 0 && c.writer == nil {
 		c.watching = false
 		c.mu.Unlock()
 		return
 	}
 	now := time.Now()
-	silent := c.born.Add(time.Duration(c.heard.Load()))
-	if oldest := c.queue.at(c.queue.first()).started; oldest.After(silent) {
-		silent = oldest
-	}
-	next := silent.Add(c.cfg.Timeout).Sub(now)
-	if next <= 0 {
-		woken := c.failLocked(ErrStalled)
-		c.mu.Unlock()
-		c.bury(woken)
-		return
+	next := now.Add(c.cfg.Timeout)
+	if c.queue.len() > 0 {
+		if next = c.stalls(); !next.After(now) {
+			woken := c.failLocked(ErrStalled)
+			c.mu.Unlock()
+			c.bury(woken)
+			return
+		}
 	}
 	var woken []*Call
-	for pos := c.queue.first(); pos != c.queue.end(); pos++ {
-		call := c.queue.at(pos)
-		if left := call.started.Add(c.cfg.Timeout).Sub(now); left > 0 {
-			next = min(next, left)
-			break
-		}
-		if c.interrupt(call, ErrTimeout) {
+	look := func(call *Call) {
+		if call.due.After(now) {
+			next = earlier(next, call.due)
+		} else if c.interrupt(call, ErrTimeout) {
 			woken = append(woken, call)
 		}
 	}
-	c.watchdog.Reset(next)
+	for pos := c.queue.first(); pos != c.queue.end(); pos++ {
+		look(c.queue.at(pos))
+	}
+	if c.writer != nil {
+		look(c.writer) // its call may be done, and out of the queue
+	}
+	c.arm(next)
 	c.mu.Unlock()
 	for _, call := range woken {
-		call.wake <- lookAgain
+		call.rouse()
 	}
+}
+
+// stalls returns when the connection is to be given up, unless something comes
+// before that. The caller holds mu; the queue is not empty.
+func (c *Conn) stalls() time.Time {
+	owing := int64(c.owing.Sub(c.born))
+	silent := time.Duration(max(owing, c.heard.Load())) + c.cfg.Timeout
+	fruitless := time.Duration(max(owing, c.answered)) + maxOwed*c.cfg.Timeout
+	return c.born.Add(min(silent, fruitless))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

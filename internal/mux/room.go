@@ -1,0 +1,88 @@
+package mux
+
+import (
+	"context"
+	"time"
+)
+
+// admits tells whether a call can join. The caller holds mu.
+func (c *Conn) admits() bool {
+	return c.refusal() == nil && !c.queue.full() && len(c.pending) < maxPending
+}
+
+// refusal says why no call will ever join again. The caller holds mu.
+func (c *Conn) refusal() error {
+	if c.err != nil {
+		return c.err
+	}
+	return c.closing
+}
+
+// takeTurn waits for the right to write.
+func (c *Conn) takeTurn(ctx context.Context, call *Call) error {
+	select {
+	case <-c.turn:
+		return nil
+	default:
+		return c.await(ctx, call, c.turn)
+	}
+}
+
+func (c *Conn) releaseTurn() { c.turn <- struct{}{} }
+
+// waitRoom waits until a call may be able to join. The caller holds mu, and
+// again after nil; after an error it does not.
+func (c *Conn) waitRoom(ctx context.Context, call *Call) error {
+	if err := c.refusal(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	c.waiting++
+	c.mu.Unlock()
+	err := c.await(ctx, call, c.room)
+	c.mu.Lock()
+	c.waiting--
+	if err != nil {
+		c.signalRoom() // the token may have been meant for this caller
+		c.mu.Unlock()
+	}
+	return err
+}
+
+// signalRoom wakes one of the callers that wait for room, if there are any. It
+// is called wherever room comes to be, and by a woken caller that leaves room.
+// The caller holds mu.
+func (c *Conn) signalRoom() {
+	if c.waiting == 0 || c.queue.full() || len(c.pending) >= maxPending {
+		return
+	}
+	select {
+	case c.room <- struct{}{}:
+	default:
+	}
+}
+
+// await waits for a token while the call may.
+func (c *Conn) await(ctx context.Context, call *Call, tokens <-chan struct{}) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	heldUp := false
+	for {
+		select {
+		case <-tokens:
+			return nil
+		case <-c.dead:
+			return c.Err()
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+		}
+		if heldUp {
+			return ErrTimeout
+		}
+		heldUp = true
+		c.holdUp(1)
+		defer c.holdUp(-1)
+		timer.Reset(time.Until(call.due))
+	}
+}
