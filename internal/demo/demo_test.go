@@ -349,7 +349,7 @@ func TestNothingLeft(t *testing.T) {
 
 // With -locking, visits count on.
 func TestModes(t *testing.T) {
-	for _, locking := range []string{"none"} {
+	for _, locking := range []string{"none", "all", "auto", "uriPattern:/.*"} {
 		b := newBrowser(t, startDemo(t, config{nonSticky: true, locking: locking}).url())
 		for want := 1; want <= 4; want++ {
 			if got := b.visit(); got.visits != want {
