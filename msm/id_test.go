@@ -104,6 +104,8 @@ var idCases = []struct {
 	{"tilde in route", "not a route's", testBase + ".a~b", sessionID{}, false},
 }
 
+// ID-01: every form of an id, and what is none. Nothing is cut off or mended, as
+// MSM does.
 func TestParseID(t *testing.T) {
 	for _, tc := range idCases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -192,7 +194,7 @@ func TestPublicStringHasNoEpoch(t *testing.T) {
 	}
 }
 
-// SR-05, SR-47: keys hold a hash, never the id, and only characters that
+// SR-05, SR-47, ID-04, ID-05: keys hold a hash, never the id, and only characters that
 // memcached takes.
 func TestSR05_StorageKeys(t *testing.T) {
 	form := regexp.MustCompile(`^app_(lock:)?[A-Za-z0-9_-]{27}$`)

@@ -71,7 +71,7 @@ func (c countingJSON) Decode(data []byte, into any) error {
 	return json.Unmarshal(data, into)
 }
 
-// SR-36: a value that fails authentication never reaches a decoder, wherever
+// SR-36, Row 26: a value that fails authentication never reaches a decoder, wherever
 // it was touched.
 func TestSR36_DecodersSeeAuthenticBytesOnly(t *testing.T) {
 	ns := startNodes(t, 2)
@@ -180,7 +180,7 @@ func TestSR45_GarbageEndsInANewSession(t *testing.T) {
 	}
 }
 
-// A session that a newer release has written is not destroyed by an older one:
+// Row 21: a session that a newer release has written is not destroyed by an older one:
 // going back and forth between releases logs nobody out.
 func TestNewerFormatIsLeftAlone(t *testing.T) {
 	for mode, nonSticky := range map[string]bool{"sticky": false, "non-sticky": true} {

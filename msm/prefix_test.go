@@ -38,6 +38,7 @@ func TestID03_StorageKeyPrefix(t *testing.T) {
 	}
 }
 
+// CFG-12: what New refuses.
 func TestStorageKeyPrefixErrors(t *testing.T) {
 	for _, tc := range []struct{ name, tokens, host, context, want string }{
 		{"unknown token", "hosts", "h", "c", `unknown token "hosts"`},

@@ -1,0 +1,282 @@
+package msm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed99545744/msm/internal/memcached"
+	"github.com/seed99545744/msm/memcache"
+	"github.com/seed99545744/msm/memcache/memcachetest"
+)
+
+// These are the rows of sessions.md, section 5, that are about instances, their
+// configuration and the network between them and the nodes.
+
+// Row 8: a node that evicts, and one whose memory is full: what it loses or
+// refuses, others have.
+func TestFailure08_NodeEvicts(t *testing.T) {
+	for _, mode := range []string{"sticky", "non-sticky"} {
+		t.Run(mode, func(t *testing.T) {
+			ns := startNodes(t, 3)
+			ns.servers[0].Close()
+			small, err := memcachetest.New(memcachetest.Config{MaxMemory: 64 << 10})
+			must(t, err)
+			ns.servers[0] = small
+			cfg := both(ns.config())[mode]
+			m, other := instance(t, cfg), instance(t, cfg)
+			browsers := make([]*browser, 100)
+			for i := range browsers {
+				browsers[i] = new(browser)
+				browsers[i].set(t, m, "who", fmt.Sprintf("%d%2000d", i, 0))
+			}
+			for i, b := range browsers {
+				if got, want := b.get(t, other, "who"), fmt.Sprintf("%d%2000d", i, 0); got != want {
+					t.Fatalf("session %d: who = %.10q, want %.10q", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Row 8 with a real server that has no memory left and must not evict: a store
+// that fails there deletes what it had.
+func TestFailure08_MemoryFull(t *testing.T) {
+	full := memcached.Start(t, "-M", "-m", "8")
+	p := startProcesses(t, 2)
+	p.servers = append(p.servers, full)
+	stuff, err := memcache.New(memcache.Config{Nodes: "full:" + full.Addr()})
+	must(t, err)
+	defer stuff.Close()
+	for size := 400_000; size > 100; size /= 2 { // every slab class
+		for i := 0; ; i++ {
+			if stuff.Set(t.Context(), &memcache.Item{Key: fmt.Sprint(size, ".", i), Value: make([]byte, size)}) != nil {
+				break
+			}
+		}
+	}
+	for mode, cfg := range both(p.config()) {
+		m := instance(t, cfg)
+		cfg.Route = "tc2"
+		other := instance(t, cfg)
+		for range 8 { // some of them have their place on the full node
+			b := new(browser)
+			for n := 1; n < 20; n++ {
+				b.visit(m, func(s *Session) { must(t, s.Set("padding", make([]byte, n*n*100))) })
+				if got := b.count(t, m); got != n {
+					t.Fatalf("%s: count = %d, want %d", mode, got, n)
+				}
+			}
+			if got := b.count(t, other); got != 20 {
+				t.Errorf("%s: at another instance: count = %d, want 20", mode, got)
+			}
+		}
+	}
+}
+
+// Row 11: instances that see memcached and not each other have nothing special
+// to do: the browser goes from one to the other with every request.
+func TestFailure11_InstancesApart(t *testing.T) {
+	ns := startNodes(t, 3)
+	for mode := range both(Config{}) {
+		var ms []*Manager
+		for i := range 3 {
+			cfg := both(newWire(t, ns, memcache.Config{}).config())[mode]
+			cfg.Route = fmt.Sprint("tc", i)
+			ms = append(ms, instance(t, cfg))
+		}
+		b := new(browser)
+		for n := range 30 {
+			if got := b.count(t, ms[n%3]); got != n+1 {
+				t.Fatalf("%s: count = %d, want %d", mode, got, n+1)
+			}
+		}
+	}
+}
+
+// Row 13, Row 14: an instance whose clock is an hour off wrote the session, and
+// the clock of a node has jumped: the session is in use, and only idleness ends it.
+func TestFailure13_Clocks(t *testing.T) {
+	for _, skew := range []time.Duration{-time.Hour, time.Hour} {
+		t.Run(skew.String(), func(t *testing.T) {
+			bubbleInBothModes(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+				b := new(browser)
+				b.set(t, instance(t, cfg), "who", "me")
+				base := b.id(t).base
+				for id, rec := range ns.records(base) {
+					skewed := *rec
+					skewed.created, skewed.accessed = rec.created.Add(skew), rec.accessed.Add(skew)
+					item := ns.copies(base)[id]
+					item.Value = skewed.appendTo(nil)
+					if item.Expires = item.Expires.Add(skew); skew < 0 {
+						item.Expires = time.Now().Add(time.Minute + ttlSlack) // a jump of the node's clock: its time seems nearly over
+					}
+					ns.node(id).SetItem(item)
+				}
+				cfg.Route = "tc2"
+				m := instance(t, cfg)
+				for range 5 {
+					if got := b.get(t, m, "who"); got != "me" {
+						t.Fatalf("who = %q, want me", got)
+					}
+					time.Sleep(DefaultMaxInactiveInterval - time.Minute)
+				}
+				time.Sleep(2 * time.Minute)
+				if got := b.get(t, m, "who"); got != "" {
+					t.Errorf("after idleness: who = %q, want none", got)
+				}
+			})
+		})
+	}
+}
+
+// Row 15, STK-15: an instance dies in the middle of a request: others serve the
+// session at once, and see all or nothing of it.
+func TestFailure15_CrashInTheMiddle(t *testing.T) {
+	for _, mode := range []string{"sticky", "non-sticky"} {
+		t.Run(mode, func(t *testing.T) {
+			for writes := range 6 {
+				bubble(t, 3, func(t *testing.T, ns *nodes, cfg Config) {
+					w := newWire(t, ns, memcache.Config{})
+					m := instance(t, both(w.config())[mode])
+					other := both(cfg)[mode]
+					other.Route = "tc2"
+					b := new(browser)
+					b.set(t, m, "a", "1")
+					b.set(t, m, "b", "1")
+					b.clone().visit(m, func(s *Session) {
+						must(t, s.Set("a", "2"))
+						must(t, s.Set("b", "2"))
+						w.allow(writes)
+					})
+					w.separate("n1", "n2", "n3")
+					begin := time.Now()
+					m2 := instance(t, other)
+					if a, b := b.get(t, m2, "a"), b.get(t, m2, "b"); a != b || a == "" {
+						t.Errorf("dead after %d writes: a = %q, b = %q; want the same", writes, a, b)
+					}
+					if took := time.Since(begin); took > 0 {
+						t.Errorf("dead after %d writes: the other instance took %v", writes, took)
+					}
+					w.separate()
+					w.allow(-1)
+				})
+			}
+		})
+	}
+}
+
+// Row 18: the client goes away while the handler runs: what it did is stored.
+func TestFailure18_ClientGone(t *testing.T) {
+	inBothModes(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		m := instance(t, cfg)
+		b := new(browser)
+		b.set(t, m, "who", "me")
+		ctx, leave := context.WithCancel(t.Context())
+		r := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
+		r.Header.Set("Cookie", "__Host-sid="+b.cookie)
+		m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			s := From(r.Context())
+			_, err := s.Get("who", new(string))
+			must(t, err)
+			leave()
+			must(t, s.Set("paid", "yes"))
+		})).ServeHTTP(httptest.NewRecorder(), r)
+		cfg.Route = "tc2"
+		if got := b.get(t, instance(t, cfg), "paid"); got != "yes" {
+			t.Errorf("paid = %q, want yes", got)
+		}
+	})
+}
+
+// Row 20: an attribute that this release cannot read is that attribute's
+// trouble: others are read and written, and its bytes stay as they are.
+func TestFailure20_UnreadableAttribute(t *testing.T) {
+	inBothModes(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		m := instance(t, cfg)
+		b := new(browser)
+		b.visit(m, func(s *Session) {
+			must(t, s.Set("cart", map[string]int{"apples": 3}))
+			must(t, s.Set("who", "me"))
+		})
+		old, _ := find(ns.records(b.id(t).base)[b.id(t).node].attrs, "cart")
+		for range 3 {
+			w := b.visit(m, func(s *Session) {
+				if ok, err := s.Get("cart", new(int)); !ok || !errors.Is(err, ErrDecode) {
+					t.Errorf("Get = %v, %v; want ErrDecode", ok, err)
+				}
+				must(t, visits.Update(s, func(n int, _ bool) (int, error) { return n + 1, nil }))
+			})
+			if w.Code != http.StatusOK {
+				t.Errorf("status %d, want 200", w.Code)
+			}
+		}
+		for id, rec := range ns.records(b.id(t).base) {
+			if a, ok := find(rec.attrs, "cart"); !ok || !sameValue(a, old) {
+				t.Errorf("%s: the cart is %q now, want %q", id, a.data, old.data)
+			}
+		}
+	})
+}
+
+// Row 22: one instance knows one node more than the other: both find the
+// sessions of either, wherever they are.
+func TestFailure22_DifferentNodeLists(t *testing.T) {
+	ns := startNodes(t, 3)
+	for mode, cfg := range both(ns.config()) {
+		fewer := &nodes{t: t, servers: ns.servers[:2]}
+		cfg2 := both(fewer.config())[mode]
+		cfg2.Route = "tc2"
+		ms := []*Manager{instance(t, cfg), instance(t, cfg2)}
+		for i := range 20 {
+			b := new(browser)
+			for n := range 10 {
+				if got := b.count(t, ms[(i+n)%2]); got != n+1 {
+					t.Fatalf("%s, session %d: count = %d, want %d", mode, i, got, n+1)
+				}
+			}
+		}
+	}
+}
+
+// Row 25: replies that come too late: it is not known whether the commit was
+// done. It is found out, and no change is made twice.
+func TestFailure25_UnknownOutcome(t *testing.T) {
+	bubbleInBothModes(t, 3, func(t *testing.T, ns *nodes, cfg Config) {
+		m := instance(t, cfg)
+		b := new(browser)
+		b.count(t, m)
+		stored, tried := 1, 1
+		for round := range 30 {
+			late := b.id(t).node
+			w := b.visit(m, func(s *Session) {
+				if err := visits.Update(s, func(n int, _ bool) (int, error) { return n + 1, nil }); err != nil {
+					return
+				}
+				if round%3 == 0 { // executed, answered when nobody waits any more
+					ns.node(late).SetFault(memcachetest.Fault{Delay: 2 * cfg.OperationTimeout})
+				}
+			})
+			ns.sicken(memcachetest.Fault{})
+			if tried++; w.Code == http.StatusOK {
+				stored++
+			}
+			time.Sleep(2 * time.Second)
+			cfg.Client.Reach(t.Context())
+			synctest.Wait()
+			b.visit(m, func(s *Session) {
+				if n, _, err := visits.Get(s); err != nil || n < stored || n > tried {
+					t.Fatalf("round %d: visits = %d, %v; %d were acknowledged of %d", round, n, err, stored, tried)
+				}
+			})
+		}
+		if stored < 30 {
+			t.Errorf("%d of %d requests were acknowledged, want all: the other nodes are up", stored, tried)
+		}
+	})
+}
