@@ -87,6 +87,13 @@ func TestCaseDefaults(t *testing.T) {
 	}
 }
 
+// CFG-04: locking modes in any case, for sessions that are not sticky.
+func TestCaseLockingModes(t *testing.T) {
+	for _, mode := range []string{"", "none", "All", "AUTO", "auto", "uriPattern:.*/x"} { // CFG-05
+		shutdown(t, instance(t, Config{MemcachedNodes: "n1:a:1", NonSticky: true, LockingMode: mode}))
+	}
+}
+
 // NODE-01: nodes in the order of the list, whatever stands between them.
 func TestCaseNodeLists(t *testing.T) {
 	for _, list := range []string{"n1:localhost:11211,n2:localhost:11212", "n1:localhost:11211 n2:localhost:11212", "n1:localhost:11211\tn2:localhost:11212", "n1:localhost:11211, n2:localhost:11212"} {

@@ -100,6 +100,9 @@ var attributes = []struct {
 		"lockingMode", // CFG-04, CFG-05
 		[]value{
 			{"none", func(c *msm.Config) { c.NonSticky, c.LockingMode = true, "none" }, `sticky="false"`},
+			{"All", func(c *msm.Config) { c.NonSticky, c.LockingMode = true, "all" }, `sticky="false"`},
+			{"AUTO", func(c *msm.Config) { c.NonSticky, c.LockingMode = true, "auto" }, `sticky="false"`},
+			{"uriPattern:.*/X", func(c *msm.Config) { c.NonSticky, c.LockingMode = true, "uriPattern:.*/X" }, `sticky="false"`},
 			{"auto", unchanged, ""},
 			{"foo", unchanged, ""},
 		},

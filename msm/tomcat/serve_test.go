@@ -18,7 +18,7 @@ import (
 // and when a node is killed. The nodes of the files are elsewhere; their ids
 // stay.
 func TestFilesServe(t *testing.T) {
-	for _, file := range []string{"sticky.xml", "localhost.xml"} {
+	for _, file := range []string{"sticky.xml", "localhost.xml", "nonsticky.xml"} {
 		t.Run(file, func(t *testing.T) {
 			cfg, _, err := tomcat.ParseContext(open(t, file))
 			if err != nil {

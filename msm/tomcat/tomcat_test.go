@@ -93,9 +93,7 @@ func TestFiles(t *testing.T) {
 				t.Errorf("Config differs (-want +got): %s\n%s", tt.reason, diff)
 			}
 			checkWarnings(t, warnings, tt.warnings)
-			if got.LockingMode == "" {
-				mustNew(t, got)
-			}
+			mustNew(t, got)
 		})
 	}
 }
