@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -325,9 +326,12 @@ func (s *store) holders(ctx context.Context, base string) ([]string, error) {
 		return nil, err
 	}
 	ids := make([]string, 0, v.n)
-	for step := range v.n {
-		h := &v.places[(max(v.home, 0)+step)%v.n]
-		if h.known == present && h.raw() == v.stamp {
+	for i := range v.n {
+		switch h := &v.places[i]; {
+		case h.known != present || h.raw() != v.stamp:
+		case h.server.name == v.rec.node: // what the cookie says; by now another may be due
+			ids = slices.Insert(ids, 0, h.server.id)
+		default:
 			ids = append(ids, h.server.id)
 		}
 	}
