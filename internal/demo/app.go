@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,11 @@ func (i *instance) countVisit(r *http.Request) (v view, err error) {
 	v.Note, _, errs[1] = note.Get(s)
 	v.ID, errs[2] = s.ID()
 	v.Copies, errs[3] = s.Copies()
+	// A node that has come back since the visit was stored would be the session's
+	// now; the page shows this visit.
+	if i := slices.Index(v.Copies, v.Node()); i > 0 {
+		v.Copies[0], v.Copies[i] = v.Copies[i], v.Copies[0]
+	}
 	return v, errors.Join(errs[:]...)
 }
 
