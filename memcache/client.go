@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed99545744/msm/internal/node"
 	"github.com/seed99545744/msm/internal/proto"
@@ -148,6 +149,7 @@ func (co *core) call(op proto.Op, key string) *node.Call {
 // free takes back a call that was answered.
 func (co *core) free(call *node.Call) {
 	call.Req, call.Buf, call.Value, call.Origin = proto.Request{}, nil, nil, node.Origin{}
+	call.Began, call.More = time.Time{}, false
 	clear(call.Items) // its length is bounded by maxChunk
 	co.calls.Put(call)
 }
@@ -187,7 +189,7 @@ func (c *Client) do(ctx context.Context, op string, call *node.Call) (*node.Call
 		}
 		// The connection may still hold the first call.
 		again := c.core.call(call.Req.Op, call.Req.Key)
-		again.Req, again.Buf, again.Origin = call.Req, call.Buf, origin
+		again.Req, again.Buf, again.Began, again.Origin = call.Req, call.Buf, call.Began, origin
 		call = again
 	}
 }

@@ -91,10 +91,11 @@ type Config struct {
 	// callers and made when it is needed. 0 means DefaultConns.
 	Conns int
 
-	// Timeout bounds one operation when its ctx ends no earlier; of batches, each
-	// of the requests that they are split into. A connection on which nothing
-	// moves for so long while answers are due is closed. A read that is repeated,
-	// because its connection died, may take twice as long. 0 means DefaultTimeout.
+	// Timeout bounds one operation when its ctx ends no earlier, the wait for a
+	// connection and a repetition included; of batches, each of the requests that
+	// they are split into. A connection over which nothing comes for so long while
+	// answers are due is closed, and one over which no answer comes whole in five
+	// times as long. 0 means DefaultTimeout.
 	Timeout time.Duration
 
 	// DialTimeout bounds the making of a connection: name lookup, connecting, TLS
@@ -113,11 +114,14 @@ type Config struct {
 	Username, Password string
 
 	// TLS secures the connections. ServerName is filled in from the address if it
-	// is empty; over a UNIX socket it must be set. nil means no TLS.
+	// is empty; over a UNIX socket it must be set. A caller that gives up while its
+	// request is stuck half-way ends the connection for all: TLS cannot leave a
+	// record unfinished. nil means no TLS.
 	TLS *tls.Config
 
-	// DialContext connects: network is "tcp" or "unix", addr the node's. Names are
-	// looked up anew for every connection. nil means that of a net.Dialer.
+	// DialContext connects: network is "tcp" or "unix", addr the node's. It must
+	// heed its ctx, which ends with DialTimeout and with Close. Names are looked up
+	// anew for every connection. nil means that of a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Failover says what becomes of operations whose node is down.

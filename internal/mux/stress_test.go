@@ -188,7 +188,7 @@ func (s *stress) run() {
 	// What is left is drained, or dies of its silence.
 	c := s.current()
 	c.CloseIdle(errors.New("over"))
-	wait := time.NewTimer(10 * s.timeout)
+	wait := time.NewTimer(20*s.timeout + mux.MaxInFlight*s.moment/20)
 	defer wait.Stop()
 	select {
 	case <-c.Dead():

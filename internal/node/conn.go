@@ -16,6 +16,7 @@ type conn struct {
 	slot   *slot
 	number uint32 // its place among the connections made to the node, from 1
 	dialect
+	blamed atomic.Bool // the node is down for it
 }
 
 // slot is the place of one connection.
@@ -102,10 +103,10 @@ func (n *Node) connect(ctx context.Context, call *Call) error {
 		call.conn = c
 		return nil
 	}
-	if call.deadline.IsZero() {
-		call.deadline = time.Now().Add(n.cfg.Timeout)
+	if call.Began.IsZero() {
+		call.Began = time.Now()
 	}
-	timer := time.NewTimer(time.Until(call.deadline))
+	timer := time.NewTimer(time.Until(call.Began.Add(n.cfg.Timeout)))
 	defer timer.Stop()
 	select {
 	case <-d.done:
@@ -165,7 +166,7 @@ func (n *Node) runDial(ctx context.Context, s *slot, d *dial) {
 		err = ErrClosed
 		mc.Close(err)
 	case err == nil:
-		d.conn = &conn{mc, s, n.dials.Add(1), dialect}
+		d.conn = &conn{Conn: mc, slot: s, number: n.dials.Add(1), dialect: dialect}
 		s.conn.Store(d.conn)
 		s.pause = backoff{}
 	case s.closed:
@@ -179,10 +180,20 @@ func (n *Node) runDial(ctx context.Context, s *slot, d *dial) {
 	n.dialled(err)
 }
 
-// lost drops a connection that has died.
-func (n *Node) lost(c *conn) {
+// drop frees the place of a connection that has died.
+func (c *conn) drop() {
+	if c.Err() != nil {
+		c.slot.conn.CompareAndSwap(c, nil)
+	}
+}
+
+// blame is drop for a connection on which a caller has waited in vain: if it got
+// no answer, nor will others. What died after its callers had left says nothing
+// of now.
+func (n *Node) blame(c *conn) {
+	c.drop()
 	cause := c.Err()
-	if cause != nil && c.slot.conn.CompareAndSwap(c, nil) && errors.Is(cause, mux.ErrStalled) {
+	if errors.Is(cause, mux.ErrStalled) && c.slot.living() == nil && !c.blamed.Swap(true) {
 		n.fail(&downError{cause})
 	}
 }

@@ -23,9 +23,9 @@ type Call struct {
 	// answer, after Wait.
 	Origin Origin
 
-	conn     *conn
-	newest   uint32    // the highest number of a connection that may carry it
-	deadline time.Time // set if it had to wait for a connection
+	conn   *conn
+	beside *Call  // the call whose connection it takes; nil: any
+	newest uint32 // the highest number of a connection that may carry it
 }
 
 // Errors of operations. Nothing was sent.
@@ -50,9 +50,9 @@ var ErrAuth = errors.New("memcache: authentication refused")
 const crowd = 64
 
 // large is the size of a value from which on it travels over the last
-// connection, lest small ones stand behind it. With two callers that store
-// 64 KiB each, eight that get 100 bytes get half as many again, with 256 KiB twice
-// as many, at the expense of a fifth of the large ones; with 16 KiB it is even.
+// connection, lest small ones stand behind it. Beside values of 256 KiB that are
+// stored, gets of 100 bytes gain: they are 1.4 to 1.6 times as many. The large
+// ones lose 10 to 30 % for it.
 const large = 64 << 10
 
 // anyAge is what connection numbers are compared with for requests without an
@@ -143,14 +143,16 @@ func (n *Node) start(ctx context.Context, call *Call) error {
 	if err := n.refusal(); err != nil {
 		return err
 	}
-	call.newest, call.deadline = anyAge, time.Time{}
+	call.newest = anyAge
 	if call.Origin != (Origin{}) {
 		if call.Origin.node != n.cfg.Number {
 			return ErrYounger
 		}
 		call.newest = call.Origin.dials
 	}
-	if call.conn = n.pick(call.newest, call.large()); call.conn == nil {
+	if call.beside != nil {
+		call.conn, call.beside = call.beside.conn, nil
+	} else if call.conn = n.pick(call.newest, call.large()); call.conn == nil {
 		if err := n.connect(ctx, call); err != nil {
 			return err
 		}
@@ -159,10 +161,29 @@ func (n *Node) start(ctx context.Context, call *Call) error {
 	if err == nil || call.conn.Err() == nil {
 		return err
 	}
+	call.Began = call.Started()
 	if err := n.connect(ctx, call); err != nil {
 		return err
 	}
 	return n.startOn(ctx, call)
+}
+
+// StartAll starts calls in order, the small ones over one connection and with as
+// few writes as their sizes permit. It returns how many it has started: all, or those before
+// the one that failed with err.
+func (n *Node) StartAll(ctx context.Context, calls []*Call) (started int, err error) {
+	var small *Call // the last one that was
+	for i, call := range calls {
+		if !call.large() {
+			call.beside, small = small, call
+		}
+		call.More = i+1 < len(calls) && !calls[i+1].large()
+		if err := n.Start(ctx, call); err != nil {
+			call.beside = nil
+			return i, err
+		}
+	}
+	return len(calls), nil
 }
 
 // large tells whether the value is known to be large, or may be by the memory
@@ -182,7 +203,7 @@ func (n *Node) startOn(ctx context.Context, call *Call) error {
 	// server's answer and a later look may be to the server's successor.
 	call.Origin = Origin{n.cfg.Number, n.dials.Load()}
 	if err := c.Start(ctx, &call.Call); err != nil {
-		n.lost(c)
+		c.drop()
 		return n.plain(err)
 	}
 	return nil
@@ -217,28 +238,24 @@ func (n *Node) Do(ctx context.Context, call *Call) (*Call, error) {
 }
 
 func (n *Node) wait(ctx context.Context, call *Call) error {
-	if call.deadline != (time.Time{}) {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, call.deadline)
-		defer cancel()
-	}
 	err := call.conn.Wait(ctx, &call.Call)
 	if err != nil {
-		n.lost(call.conn)
+		n.blame(call.conn)
 	}
 	return err
 }
 
 // repeat sends the request of a call that failed with err once more, if that is
 // right, and waits for the answer. It does so with another call: the connection
-// may still hold the first.
+// may still hold the first. Both together have no more time than one.
 func (n *Node) repeat(ctx context.Context, call *Call, err error) (*Call, error) {
 	if !n.repeatable(call.Req.Op, err) {
 		return nil, err
 	}
+	call.Began = call.Started()
 	again := &Call{
-		Call: mux.Call{Req: call.Req, Buf: call.Buf},
-		conn: call.conn, newest: call.newest, deadline: call.deadline,
+		Call: mux.Call{Req: call.Req, Buf: call.Buf, Began: call.Began},
+		conn: call.conn, newest: call.newest,
 	}
 	if err := n.connect(ctx, again); err != nil {
 		return nil, err
