@@ -2,6 +2,7 @@ package memcache
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -124,7 +125,8 @@ type part[T any] struct {
 	list []T // not yet started
 
 	queue      []sent[T]
-	unanswered int // bytes of what is in queue
+	unanswered int          // bytes of what is in queue
+	calls      []*node.Call // of start, for reuse
 }
 
 // sent is a request whose answer is still to come.
@@ -140,13 +142,13 @@ func (p *part[T]) run(ctx context.Context, t *topology, round int) {
 	begin, keys := time.Now(), len(p.list)
 	var failed error
 	for len(p.list) > 0 || len(p.queue) > 0 {
-		chunk, err := p.step(ctx)
+		list, err := p.step(ctx)
 		if err == nil {
 			continue
 		}
 		failed = err
 		p.mu.Lock()
-		for _, v := range chunk {
+		for _, v := range list {
 			if p.c.elsewhere(t, err, round) {
 				p.again = append(p.again, v)
 			} else {
@@ -160,13 +162,13 @@ func (p *part[T]) run(ctx context.Context, t *topology, round int) {
 	}
 }
 
-// step starts a request, or takes an answer. It returns the elements that
-// failed, if any, and why.
+// step starts requests, or takes an answer. It returns the elements that failed,
+// if any, and why.
 func (p *part[T]) step(ctx context.Context) ([]T, error) {
-	if len(p.list) > 0 && len(p.queue) < maxStarted && p.unanswered < maxUnanswered {
-		chunk := p.list[:min(p.chunk, len(p.list))]
-		p.list = p.list[len(chunk):]
-		return chunk, p.start(ctx, chunk)
+	// Half of what may be under way is taken before more is sent: then many
+	// requests share a write.
+	if len(p.list) > 0 && len(p.queue) <= maxStarted/2 && p.unanswered <= maxUnanswered/2 {
+		return p.start(ctx)
 	}
 	s := p.queue[0]
 	p.queue = p.queue[1:]
@@ -181,16 +183,45 @@ func (p *part[T]) step(ctx context.Context) ([]T, error) {
 	return p.answer(s.chunk, call, refusal(p.op, p.node, call))
 }
 
-func (p *part[T]) start(ctx context.Context, chunk []T) error {
-	call := p.c.core.call(0, "")
-	p.fill(&call.Req, chunk)
-	if err := p.node.Start(ctx, call); err != nil {
-		return failure(p.op, p.node, err)
+// start starts as many requests as the limits let it.
+func (p *part[T]) start(ctx context.Context) ([]T, error) {
+	p.calls = p.calls[:0]
+	queue := p.queue
+	for list := p.list; len(list) > 0 && len(queue) < maxStarted && p.unanswered < maxUnanswered; {
+		chunk := list[:min(p.chunk, len(list))]
+		list = list[len(chunk):]
+		call := p.c.core.call(0, "")
+		p.fill(&call.Req, chunk)
+		s := sent[T]{chunk, call, bytesOf(&call.Req)}
+		p.unanswered += s.bytes
+		queue, p.calls = append(queue, s), append(p.calls, call)
 	}
-	s := sent[T]{chunk, call, bytesOf(&call.Req)}
-	p.queue = append(p.queue, s)
-	p.unanswered += s.bytes
-	return nil
+	started, err := p.node.StartAll(ctx, p.calls)
+	first := len(p.queue)
+	p.queue = queue[:first+started]
+	for _, s := range p.queue[first:] {
+		p.list = p.list[len(s.chunk):]
+	}
+	if err == nil {
+		return nil, nil
+	}
+	for _, s := range queue[first+started:] {
+		p.unanswered -= s.bytes
+	}
+	failed := p.list[:min(p.chunk, len(p.list))]
+	if isForAll(err) {
+		failed = p.list
+	}
+	p.list = p.list[len(failed):]
+	return failed, failure(p.op, p.node, err)
+}
+
+// isForAll tells whether a request could not be started for a reason that those
+// behind it have, too. They would find out one after the other, and each after
+// Timeout if it was that.
+func isForAll(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, ErrNodeDown) || errors.Is(err, ErrClosed)
 }
 
 // bytesOf is about what a request weighs among the unanswered ones.
