@@ -18,9 +18,8 @@ const (
 
 // intent is what a caller wants of settle.
 type intent struct {
-	changes *changes
-	nonce   uint64    // of the commit; 0: nothing is to be stored, only the copies to be mended
-	end     tombstone // the session is to end
+	batches []*batch  // what is to be stored, in order; none: only the copies are to be mended
+	end     tombstone // the session is to end; the batch just names the commit
 	fence   bool      // the commit starts an epoch whatever else happens
 	reached bool      // nodes that were down have been tried again
 
@@ -29,7 +28,25 @@ type intent struct {
 	second func(*version)
 }
 
-func (in *intent) commits() bool { return in.nonce != 0 }
+// maxGroup is how many batches are stored together: their nonces must not push
+// each other out of the record.
+const maxGroup = maxNonces / 2
+
+func (in *intent) commits() bool { return len(in.batches) > 0 }
+
+// done tells whether all of it is part of the record.
+func (in *intent) done(rec *record) bool {
+	return !slices.ContainsFunc(in.batches, func(b *batch) bool { return !rec.committed(b.nonce) })
+}
+
+// batchError says which batch can never be stored, and why.
+type batchError struct {
+	batch *batch
+	err   error
+}
+
+func (e *batchError) Error() string { return e.err.Error() }
+func (e *batchError) Unwrap() error { return e.err }
 
 // settle brings a session's copies and v to where the intent wants them. When
 // it returns nil the session's node has the version that v is then, and the
@@ -105,7 +122,7 @@ func (v *version) mustWrite(in *intent, node, second int) bool {
 	case !in.commits():
 		return !v.seated(v.rec, node, second) || v.forgotten()
 	}
-	return !v.rec.committed(in.nonce) || v.rec.node != v.name(node) || v.rec.second != v.name(second)
+	return !in.done(v.rec) || v.rec.node != v.name(node) || v.rec.second != v.name(second)
 }
 
 // forgotten tells whether the node that decides about v is there and has lost
@@ -268,29 +285,28 @@ func (s *store) reread(ctx context.Context, v *version, in *intent) error {
 
 // successor is the record of the next version.
 func (v *version) successor(in *intent) (*record, error) {
-	rec := *v.rec
+	rec := new(record)
+	*rec = *v.rec
 	rec.accessed = time.Now()
 	if !in.commits() {
-		rec.pushNonce(newNonce()) // no two versions with one stamp have the same
-		return &rec, nil
+		rec.pushNonce(newNonce())
+		return rec, nil
 	}
-	if rec.committed(in.nonce) {
-		return &rec, nil
+	for _, b := range in.batches {
+		if rec.committed(b.nonce) {
+			continue
+		}
+		next, err := rec.with(&b.stored)
+		if err != nil {
+			return nil, &batchError{b, err}
+		}
+		next.pushNonce(b.nonce)
+		rec = next
 	}
-	rec.pushNonce(in.nonce)
 	if in.end != alive {
 		rec.dead, rec.attrs, rec.unknown = in.end, nil, nil
-		return &rec, nil
 	}
-	if in.changes == nil {
-		return &rec, nil
-	}
-	if in.changes.maxInactive != nil {
-		rec.maxInactive = *in.changes.maxInactive
-	}
-	attrs, err := in.changes.merge(rec.attrs)
-	rec.attrs = attrs
-	return &rec, err
+	return rec, nil
 }
 
 // committed tells whether the commit of that nonce is part of the record.
@@ -396,7 +412,11 @@ func (s *store) raise(ctx context.Context, v *version, i int, at stamp) bool {
 			return false
 		case h.has(v, at):
 			return true
-		case h.readable() && (h.stamp().newerThan(v.stamp) || h.rec.dead != alive && v.rec.dead == alive):
+		case v.rec.dead != alive && h.known == present && h.raw().newerThan(v.stamp):
+			// Whoever stored that did not see the end, and did not outlive it.
+			v.stamp = h.raw().fence()
+			at = v.stamp
+		case v.rec.dead == alive && h.readable() && (h.rec.dead != alive || h.stamp().newerThan(v.stamp)):
 			v.adopt(i)
 			return false
 		}

@@ -15,7 +15,7 @@ const renewGrace = 10 * time.Second
 func (s *store) end(ctx context.Context, v *version, how tombstone) error {
 	s.reachAll(ctx, v)
 	s.each(v, func(i int) bool { return v.places[i].known == unknown }, func(i int) { s.fetch(ctx, v, i, false) })
-	return s.settle(ctx, v, intent{nonce: newNonce(), end: how})
+	return s.settle(ctx, v, intent{batches: []*batch{newCommit()}, end: how})
 }
 
 // renew gives the session a new id and ends the old one. The copies of the new
@@ -23,11 +23,11 @@ func (s *store) end(ctx context.Context, v *version, how tombstone) error {
 // the old id never gets what a login brings. Then the old id is ended, provided
 // that its version is still the one that was copied: what another request has
 // stored meanwhile is copied as well.
-func (s *store) renew(ctx context.Context, v *version, ch *changes) (*version, error) {
+func (s *store) renew(ctx context.Context, v *version, b *batch) (*version, error) {
 	next := s.newVersion(newBase())
 	next.fresh = true
 	for range maxCommitRounds {
-		if err := s.succeed(ctx, next, v, ch); err != nil {
+		if err := s.succeed(ctx, next, v, b); err != nil {
 			return nil, err
 		}
 		ended, err := s.endVersion(ctx, v)
@@ -45,10 +45,10 @@ func (s *store) renew(ctx context.Context, v *version, ch *changes) (*version, e
 	return nil, ErrConflict
 }
 
-// succeed stores v with the changes under the id of next.
-func (s *store) succeed(ctx context.Context, next, v *version, ch *changes) error {
-	nonce := newNonce()
-	rec, err := v.successor(&intent{changes: ch, nonce: nonce})
+// succeed stores v with the batch under the id of next.
+func (s *store) succeed(ctx context.Context, next, v *version, b *batch) error {
+	commit := newCommit()
+	rec, err := v.successor(&intent{batches: []*batch{{stored: b.stored, nonce: commit.nonce}}})
 	if err != nil {
 		return err
 	}
@@ -57,21 +57,22 @@ func (s *store) succeed(ctx context.Context, next, v *version, ch *changes) erro
 		rec.node, rec.second = next.rec.node, next.rec.second
 	}
 	next.rec, next.unwritten = rec, true
-	return s.settle(ctx, next, intent{nonce: nonce})
+	return s.settle(ctx, next, intent{batches: []*batch{commit}})
 }
 
 // endVersion ends the session if its newest version is v, which becomes the
 // newest one otherwise.
 func (s *store) endVersion(ctx context.Context, v *version) (bool, error) {
-	in := intent{nonce: newNonce(), end: renewed}
+	commit := newCommit()
+	in := intent{batches: []*batch{commit}, end: renewed}
 	s.reachAll(ctx, v)
 	node, second := v.roles()
 	if node < 0 {
 		return false, unavailable(v.failure())
 	}
 	written, err := s.write(ctx, v, &in, node, second)
-	if !written {
-		return v.rec != nil && v.rec.committed(in.nonce), err
+	if err != nil || !written && !v.rec.committed(commit.nonce) {
+		return false, err
 	}
 	s.each(v, func(i int) bool { return v.places[i].known == unknown }, func(i int) { s.fetch(ctx, v, i, false) })
 	return true, s.settle(ctx, v, in)

@@ -155,28 +155,27 @@ func (e *entry) failureOf(b *batch) error {
 // saved forgets what memcached lacks: there is none.
 func (e *entry) saved() { e.locked(func() { e.unsaved = nil }) }
 
-// publish shows changes to other requests, and keeps them until they are stored.
-// It returns the batch as it is kept: updates may have run again, without mu.
-func (e *entry) publish(b *batch, fits func(*record) error) (*batch, error) {
+// publish shows changes to other requests, and keeps the batch until it is
+// stored. Updates may run again, without mu.
+func (e *entry) publish(b *batch, fits func(*record) error) error {
 	for {
 		e.mu.Lock()
 		over, now, nowLocal := e.over, e.rec, e.local
 		e.mu.Unlock()
 		if over {
-			return nil, ErrInvalidated
+			return ErrInvalidated
 		}
 		next, err := now.with(&b.stored)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		local, err := b.local.merge(nowLocal)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := fits(next); err != nil {
-			return nil, err
+			return err
 		}
-		kept := &batch{stored: b.stored.resolved(now.attrs, next.attrs), nonce: b.nonce}
 		published := false
 		e.locked(func() {
 			if e.rec != now || e.over {
@@ -184,12 +183,12 @@ func (e *entry) publish(b *batch, fits func(*record) error) (*batch, error) {
 			}
 			published = true
 			e.rec, e.local = next, local
-			if !kept.stored.empty() {
-				e.unsaved = append(e.unsaved, kept)
+			if !b.stored.empty() {
+				e.unsaved = append(e.unsaved, b)
 			}
 		})
 		if published {
-			return kept, nil
+			return nil
 		}
 	}
 }
@@ -201,7 +200,8 @@ func (e *entry) rebase() {
 		e.mu.Lock()
 		now, unsaved := e.rec, slices.Clone(e.unsaved)
 		e.mu.Unlock()
-		next, _ := e.version.rec.with(&changes{})
+		next := new(record) // another one, so that everybody sees the change
+		*next = *e.version.rec
 		for _, b := range unsaved {
 			// One that fails will when it is stored, and is dropped then.
 			if with, err := next.with(&b.stored); err == nil {
@@ -216,38 +216,22 @@ func (e *entry) rebase() {
 	}
 }
 
-// oldest returns what is to be stored next: what was tried before alone, as it
-// may have been stored, anything else together. nil if there is nothing.
-func (e *entry) oldest() *batch {
+// oldest returns what is to be stored next, n batches at most.
+func (e *entry) oldest(n int) []*batch {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case len(e.unsaved) == 0:
-		return nil
-	case len(e.unsaved[0].parts) > 0:
-		return e.unsaved[0]
-	}
-	joint := &batch{nonce: e.unsaved[0].nonce, parts: e.unsaved}
-	for _, b := range e.unsaved {
-		joint.stored.then(&b.stored)
-	}
-	e.unsaved = []*batch{joint}
-	return joint
+	return slices.Clone(e.unsaved[:min(n, len(e.unsaved))])
 }
 
-// settled drops the oldest batch, if there is one: it was stored, or never can
-// be. The caller has the turn.
-func (e *entry) settled(b *batch, failure error) {
-	if b != nil {
-		e.locked(func() {
-			if len(e.unsaved) > 0 { // the entry may be over by now
-				e.unsaved = e.unsaved[1:]
-			}
-			for _, part := range b.parts {
-				part.failure = failure
-			}
-		})
-	}
+// settled drops batches that were stored, or never can be because of that
+// failure. The caller has the turn.
+func (e *entry) settled(batches []*batch, failure error) {
+	e.locked(func() {
+		e.unsaved = slices.DeleteFunc(slices.Clone(e.unsaved), func(b *batch) bool { return slices.Contains(batches, b) })
+		for _, b := range batches {
+			b.failure = failure
+		}
+	})
 	e.rebase()
 }
 

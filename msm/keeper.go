@@ -31,10 +31,11 @@ type batch struct {
 	local  changes // to attributes that are not stored
 	nonce  uint64  // names the commit; 0 while changes can be added
 
-	// Guarded by the mu of the entry that keeps it.
-	parts   []*batch // that were joined to this one
-	failure error    // why it will never be stored
+	failure error // why an entry that keeps it will never store it; guarded by its mu
 }
+
+// newCommit returns a batch without changes: a commit that makes or moves copies.
+func newCommit() *batch { return &batch{nonce: newNonce()} }
 
 func (b *batch) empty() bool { return b.stored.empty() && b.local.empty() }
 

@@ -95,7 +95,7 @@ func (m *Manager) build(cfg Config) (*core, error) {
 		}
 	}
 	if cfg.NonSticky {
-		c.keeper = &nonSticky{store: c.store, sync: cfg.SessionBackupSync, queue: c.queue}
+		c.keeper = &nonSticky{store: c.store, sync: cfg.SessionBackupSync, queue: c.queue, convoys: newConvoys()}
 		c.locks = newLocks(policy, c.store.keys, cfg.LockExpiration, cfg.OperationTimeout)
 	} else {
 		if !policy.isNone() {

@@ -3,7 +3,6 @@ package msm
 import (
 	"bytes"
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 )
@@ -103,39 +102,6 @@ func (c *change) on(old attr, ok bool) (attr, error) {
 		ok = true
 	}
 	return old, nil
-}
-
-// resolved returns ch as it was merged into base, which made after of it: what
-// updates have come to there, and from which values.
-func (ch *changes) resolved(base, after []attr) changes {
-	result := changes{attrs: maps.Clone(ch.attrs), maxInactive: ch.maxInactive}
-	for name, c := range result.attrs {
-		if len(c.updates) > 0 {
-			var ok bool
-			c.before, ok = find(base, name)
-			c.absent = !ok
-			c.value, _ = find(after, name)
-			result.attrs[name] = c
-		}
-	}
-	return result
-}
-
-// then adds what was done after ch. Both are resolved.
-func (ch *changes) then(later *changes) {
-	ch.maxInactive = cmp.Or(later.maxInactive, ch.maxInactive)
-	for name, c := range later.attrs {
-		first, touched := ch.attrs[name]
-		switch {
-		case !touched || len(c.updates) == 0:
-		case len(first.updates) == 0: // computed from what was set here
-			c = change{value: c.value}
-		default:
-			c.before, c.absent = first.before, first.absent
-			c.updates = slices.Concat(first.updates, c.updates)
-		}
-		ch.put(name, c)
-	}
 }
 
 // find looks an attribute up by name.

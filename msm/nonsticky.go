@@ -13,9 +13,10 @@ var errSuperseded = errors.New("msm: session has got a new id a moment ago")
 // nonSticky keeps sessions in memcached alone. It is safe for concurrent use.
 type nonSticky struct {
 	// Immutable.
-	store *store
-	sync  bool // commits wait for the second copy
-	queue *queue
+	store   *store
+	sync    bool // commits wait for the second copy
+	queue   *queue
+	convoys *convoys
 }
 
 func (k *nonSticky) load(ctx context.Context, id sessionID) (*hold, error) {
@@ -53,17 +54,19 @@ func (k *nonSticky) commit(ctx context.Context, h *hold, b *batch) error {
 		return err
 	}
 	if !b.stored.empty() || h.version.fresh {
-		if err := k.settle(ctx, h.version, b); err != nil {
+		v, err := k.convoys.commit(ctx, h.version, b, k.settle)
+		if err != nil {
 			return err
 		}
+		h.version = v
 	}
 	h.refresh()
 	h.local = local
 	return nil
 }
 
-func (k *nonSticky) settle(ctx context.Context, v *version, b *batch) error {
-	in := intent{changes: &b.stored, nonce: b.nonce}
+func (k *nonSticky) settle(ctx context.Context, v *version, batches []*batch) error {
+	in := intent{batches: batches}
 	if !k.sync {
 		in.second = k.later
 	}
@@ -81,7 +84,7 @@ func (k *nonSticky) later(v *version) {
 	k.queue.add(v.base, func(ctx context.Context) error {
 		// As the commit's own end: should no other node take the copy, the next
 		// epoch refuses the one that was left behind.
-		return k.store.settle(ctx, v, intent{nonce: v.rec.nonces[0]})
+		return k.store.settle(ctx, v, intent{batches: []*batch{{nonce: v.rec.nonces[0]}}})
 	})
 }
 
@@ -90,7 +93,7 @@ func (k *nonSticky) renew(ctx context.Context, h *hold, b *batch) error {
 	if err != nil {
 		return err
 	}
-	v, err := k.store.renew(ctx, h.version, &b.stored)
+	v, err := k.store.renew(ctx, h.version, b)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package msm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -100,7 +101,7 @@ func (k *sticky) join(ctx context.Context, e *entry, v *version) error {
 	if k.route != "" {
 		return nil
 	}
-	if err := k.settle(ctx, e, intent{nonce: newNonce(), fence: true}); err != nil {
+	if err := k.settle(ctx, e, intent{batches: []*batch{newCommit()}, fence: true}); err != nil {
 		return err
 	}
 	k.adopt(e, e.version)
@@ -166,30 +167,40 @@ func (k *sticky) catchUp(ctx context.Context, e *entry) error {
 }
 
 // flush stores what memcached lacks. Second copies are left to later, unless
-// that is nil. The caller has the turn.
-func (k *sticky) flush(ctx context.Context, e *entry, later func(*version)) error {
+// that is nil. A batch that can never be stored is dropped; the first failure of
+// that kind is returned when the rest is stored. The caller has the turn.
+func (k *sticky) flush(ctx context.Context, e *entry, later func(*version)) (dropped error) {
+	atOnce := maxGroup
 	for {
-		b := e.oldest()
-		in := intent{second: later}
+		batches := e.oldest(atOnce)
+		in := intent{batches: batches, second: later}
 		switch {
-		case b != nil:
-			in.changes, in.nonce = &b.stored, b.nonce
+		case len(batches) > 0:
 		case e.version.fresh || e.version.unwritten:
-			in.nonce = newNonce()
+			in.batches = []*batch{newCommit()}
 		case later == nil && e.isBehind():
-			in.nonce = e.version.rec.nonces[0]
+			in.batches = []*batch{{nonce: e.version.rec.nonces[0]}}
 		default:
-			return nil
+			return dropped
 		}
 		err := k.settle(ctx, e, in)
-		if err != nil && (b == nil || !isFinal(err)) {
-			return err
-		}
-		if err == nil {
+		var bad *batchError
+		switch {
+		case err == nil:
 			e.have(e.version, time.Now())
 			e.setBehind(e.isBehind() && later != nil)
+			e.settled(batches, nil)
+		case errors.As(err, &bad):
+			e.settled([]*batch{bad.batch}, bad.err)
+			dropped = cmp.Or(dropped, bad.err)
+		case isFinal(err) && len(batches) == 1:
+			e.settled(batches, err)
+			dropped = cmp.Or(dropped, err)
+		case isFinal(err) && len(batches) > 1:
+			atOnce = 1 // to see which of them it is
+		default:
+			return err
 		}
-		e.settled(b, err)
 	}
 }
 
@@ -230,15 +241,15 @@ func (k *sticky) commit(ctx context.Context, h *hold, b *batch) error {
 	if e == nil {
 		e = newEntry(h.rec, h.version)
 	}
-	kept, err := e.publish(b, k.fits)
-	if err != nil {
+	if err := e.publish(b, k.fits); err != nil {
 		return err
 	}
 	k.table.add(e)
+	var err error
 	if k.store == nil {
 		e.saved()
 	} else {
-		err = k.save(ctx, e, kept, h.fresh || h.taken)
+		err = k.save(ctx, e, b, h.fresh || h.taken)
 	}
 	h.show(e)
 	return err
@@ -256,13 +267,14 @@ func (k *sticky) fits(rec *record) error {
 // save stores what was published. A commit that creates the session or takes it
 // over waits for its node: until then no other instance could find it. What
 // cannot be stored now lives on here and is stored later.
-func (k *sticky) save(ctx context.Context, e *entry, kept *batch, wait bool) error {
+func (k *sticky) save(ctx context.Context, e *entry, b *batch, wait bool) error {
 	if !wait && !k.sync {
 		k.queue.add(e.base, k.job(e))
 		return nil
 	}
 	if err := e.take(ctx); err != nil {
-		return err
+		k.queue.add(e.base, k.job(e))
+		return nil
 	}
 	var later func(*version)
 	if !k.sync {
@@ -270,7 +282,7 @@ func (k *sticky) save(ctx context.Context, e *entry, kept *batch, wait bool) err
 	}
 	err := k.flush(ctx, e, later)
 	e.yield()
-	if failure := e.failureOf(kept); failure != nil {
+	if failure := e.failureOf(b); failure != nil {
 		return failure
 	}
 	if errors.Is(err, ErrInvalidated) {
@@ -308,7 +320,7 @@ func (k *sticky) renew(ctx context.Context, h *hold, b *batch) error {
 	}
 	// What other requests have published meanwhile was promised to be kept.
 	for _, left := range append(e.end(renewed), &batch{local: b.local}) {
-		if _, err := next.publish(left, k.fits); err != nil {
+		if err := next.publish(left, k.fits); err != nil {
 			return err
 		}
 	}
@@ -327,7 +339,7 @@ func (k *sticky) successor(ctx context.Context, e *entry, b *batch) (*entry, err
 		return nil, err
 	}
 	was := *e.version
-	v, err := k.store.renew(ctx, e.version, &b.stored)
+	v, err := k.store.renew(ctx, e.version, b)
 	if err != nil {
 		k.failed(e, &was, err)
 		return nil, err
@@ -352,8 +364,7 @@ func (k *sticky) rename(e *entry, b *batch) (*entry, error) {
 	}
 	next := newEntry(&rec, v)
 	e.locked(func() { next.local, next.accessed = e.local, e.accessed })
-	_, err := next.publish(&batch{stored: b.stored, nonce: newNonce()}, k.fits)
-	return next, err
+	return next, next.publish(&batch{stored: b.stored, nonce: newNonce()}, k.fits)
 }
 
 func (k *sticky) end(ctx context.Context, h *hold) error {

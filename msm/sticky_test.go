@@ -114,6 +114,7 @@ func TestAllNodesDown(t *testing.T) {
 	m := instance(t, stickyConfig(ns, "tc1"))
 	old := new(browser)
 	old.count(t, m)
+	rest(t, m) // the second copy is stored in the background
 	ns.kill("n1")
 	ns.kill("n2")
 	cookie := old.cookie
