@@ -297,7 +297,7 @@ func TestRefusals(t *testing.T) {
 			if !errors.Is(err, memcache.ErrTooLarge) || !errors.As(err, &where) || where.Node != "n1" {
 				t.Errorf("got %v, want ErrTooLarge at n1", err)
 			}
-			s.SetFault(memcachetest.Fault{Fail: "SERVER_ERROR out of memory"})
+			s.SetFault(memcachetest.Fault{Fail: "SERVER_ERROR out of memory for secret"})
 			_, err = c.Get(ctx, "secret")
 			var said *memcache.ServerError
 			if !errors.As(err, &said) || !strings.Contains(said.Line, "out of memory") {

@@ -30,7 +30,7 @@ var (
 )
 
 // Errors before a byte is sent. They are returned bare, but for ErrNodeDown and
-// a ErrTooLarge or ErrAuth that a server said, which stand in an *OpError.
+// an ErrTooLarge or ErrAuth that a server said, which stand in an *OpError.
 var (
 	// ErrKey says that a key is not 1 to 250 bytes without blanks and control
 	// characters.
@@ -82,7 +82,8 @@ func (e *OpError) Error() string {
 // Unwrap returns Err.
 func (e *OpError) Unwrap() error { return e.Err }
 
-// ServerError is a refusal in the server's own words.
+// ServerError is a refusal in the server's own words, up to 256 bytes of them. A
+// key of the request that a server quotes is replaced by "<key>".
 type ServerError struct {
 	Line string // as "SERVER_ERROR out of memory storing object"
 }

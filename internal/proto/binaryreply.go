@@ -153,8 +153,7 @@ func parseStatus(h header, packet []byte, req *Request, rep *Reply) (Step, error
 		rep.Status = status
 	}
 	if status == StatusServerError || status == StatusAuth {
-		text := packet[headerSize+h.extras+h.key:]
-		if rep.Line = string(text[:min(len(text), maxLine)]); rep.Line == "" {
+		if rep.Line = words("", packet[headerSize+h.extras+h.key:], req); rep.Line == "" {
 			rep.Line = fmt.Sprintf("status %#x", h.status)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 )
 
 // maxLine bounds what is kept of a server's words.
@@ -105,8 +107,47 @@ func refusal(line []byte, req *Request, rep *Reply) error {
 	default:
 		return unexpected(req)
 	}
-	rep.Line = string(line[:min(len(line), maxLine)])
+	word, rest, _ := bytes.Cut(line, []byte(" "))
+	rep.Line = words(string(word)+" ", rest, req)
 	return nil
+}
+
+// words is what a server said behind the word that begins it. Servers may quote
+// the request: keys and passwords are not for error texts and logs.
+func words(word string, said []byte, req *Request) string {
+	said = conceal(said, req.Key, "<key>")
+	for _, key := range req.Keys {
+		said = conceal(said, key, "<key>")
+	}
+	if req.Op == OpAuth {
+		said = conceal(said, string(req.Value), "<password>")
+	}
+	text := strings.TrimRight(word+string(said), " ")
+	return text[:min(len(text), maxLine)]
+}
+
+// conceal puts mark in the place of every secret in text. One that is part of a
+// longer word is there by chance, as the letter a is.
+func conceal(text []byte, secret, mark string) []byte {
+	for from := 0; secret != ""; {
+		i := bytes.Index(text[from:], []byte(secret))
+		if i < 0 {
+			break
+		}
+		i += from
+		end := i + len(secret)
+		if i > 0 && isWord(text[i-1]) || end < len(text) && isWord(text[end]) {
+			from = i + 1
+			continue
+		}
+		text = slices.Concat(text[:i], []byte(mark), text[end:])
+		from = i + len(mark)
+	}
+	return text
+}
+
+func isWord(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
 // hasWord tells whether line begins with word. Some servers put a colon behind

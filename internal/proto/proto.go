@@ -136,7 +136,7 @@ type Reply struct {
 	CAS    uint64
 	TTL    int64  // seconds left (before the touch, for OpGetAndTouch), TTLNone or TTLUnknown
 	Number uint64 // OpIncrement, OpDecrement
-	Line   string // StatusServerError, StatusAuth: the server's words; OpVersion: the version
+	Line   string // StatusServerError, StatusAuth: the server's words, with <key> for keys that it quotes; OpVersion: the version
 	Stats  []Stat // OpStats
 
 	state state
