@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -340,7 +341,7 @@ func (u *user) burst() {
 	twins := make([]*user, n)
 	for i := range twins {
 		twin := *u
-		twin.rng, twin.at = nil, u.rng.IntN(historyInstances)
+		twin.rng, twin.at, twin.log = nil, u.rng.IntN(historyInstances), slices.Clip(u.log)
 		if !u.cfg.NonSticky {
 			twin.at = u.at // a balancer keeps them together
 		}
