@@ -103,7 +103,7 @@ func (l *convoys) await(ctx context.Context, session string, w *waiter) (outcome
 	case <-ctx.Done():
 	}
 	if l.withdraw(session, w) {
-		return outcome{}, ctx.Err()
+		return outcome{}, unavailable(ctx.Err())
 	}
 	o := <-w.ready // soon: whoever stores it has a bound of his own
 	return o, o.err

@@ -24,6 +24,7 @@ type entry struct {
 	local     []attr     // attributes that are not for memcached, sorted by name
 	unsaved   []*batch   // what memcached lacks, oldest first
 	behind    bool       // the second copy lacks something, too
+	absent    bool       // memcached has nothing of it
 	stamp     stamp      // of version, for cookies
 	node      string     // of version, for cookies
 	accessed  time.Time  // by the last request
@@ -52,7 +53,7 @@ func (e *entry) take(ctx context.Context) error {
 	case e.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return unavailable(ctx.Err())
 	}
 }
 
@@ -69,7 +70,10 @@ func (e *entry) locked(f func()) {
 // or the entry for itself.
 func (e *entry) have(v *version, at time.Time) {
 	e.version = v
-	e.locked(func() { e.stamp, e.node, e.confirmed = v.stamp, v.node(), at })
+	e.locked(func() {
+		e.stamp, e.node, e.confirmed = v.stamp, v.node(), at
+		e.absent = v.fresh || v.unwritten
+	})
 }
 
 // end makes the entry no session any more, and returns what memcached lacks.
@@ -239,7 +243,7 @@ func (e *entry) settled(batches []*batch, failure error) {
 func (e *entry) dirty() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.unsaved) > 0 || e.behind
+	return len(e.unsaved) > 0 || e.behind || e.absent
 }
 
 // with returns the record with changes made to it.

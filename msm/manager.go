@@ -87,8 +87,12 @@ func (m *Manager) build(cfg Config) (*core, error) {
 		}
 		return nil, err
 	}
+	if cfg.Disabled && c.owned { // its nodes were checked, and are not used
+		client.Close()
+		c.owned = false
+	}
 	c.queue = newQueue(cfg.BackupThreadCount, c.storeTimeout(), c.lost)
-	if client != nil {
+	if client != nil && !cfg.Disabled {
 		c.store = &store{
 			client: client, keys: keyspace{prefix}, seal: seal, failover: failover,
 			maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: &m.stats,

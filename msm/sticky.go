@@ -142,26 +142,28 @@ func (k *sticky) confirm(ctx context.Context, e *entry) error {
 	return k.catchUp(ctx, e)
 }
 
-// catchUp learns what memcached has instead of what the entry believes. The
-// caller has the turn.
+// catchUp learns what memcached has instead of what the entry believes. If that
+// is older, or nothing, the newest copies were lost and this is the last one: it
+// is stored again, unless a tombstone was put there meanwhile. The caller has
+// the turn.
 func (k *sticky) catchUp(ctx context.Context, e *entry) error {
-	v, err := k.store.find(ctx, e.base, e.version.stamp.epoch())
+	v := e.version.clone()
+	err := k.store.reread(ctx, v, new(intent))
 	switch {
 	case errors.Is(err, ErrDecode):
 		return err
-	case err != nil:
+	case err != nil: // the session lives on here
 		e.locked(func() { e.confirmed = time.Now() })
-	case v.rec == nil:
-		// Both copies were lost, and this is the last one. A tombstone
-		// that was put there meanwhile refuses the add.
-		lost := e.version
-		lost.unlearn()
-		lost.stamp, lost.unwritten = lost.stamp.fence(), true
-		k.flush(ctx, e, nil)
+		return nil
 	case v.rec.dead != alive:
 		e.end(v.rec.dead)
-	default:
-		k.adopt(e, v)
+		return nil
+	case !v.unwritten:
+		k.store.mend(ctx, v)
+	}
+	k.adopt(e, v)
+	if v.unwritten {
+		k.flush(ctx, e, nil) // should it fail, it is tried again
 	}
 	return nil
 }
@@ -325,7 +327,11 @@ func (k *sticky) renew(ctx context.Context, h *hold, b *batch) error {
 		}
 	}
 	k.table.add(next)
-	h.taken = true // what is left is stored with the response
+	if k.store == nil {
+		next.saved()
+	} else if next.dirty() {
+		k.queue.add(next.base, k.job(next))
+	}
 	h.show(next)
 	return nil
 }
@@ -421,7 +427,7 @@ func (k *sticky) expire(ctx context.Context, e *entry) error {
 func (k *sticky) sweep(e *entry) {
 	now := time.Now()
 	e.mu.Lock()
-	over, left := e.over && now.Sub(e.overSince) > renewGrace, len(e.unsaved) > 0 || e.behind
+	over, left := e.over && now.Sub(e.overSince) > renewGrace, len(e.unsaved) > 0 || e.behind || e.absent
 	unburied := e.unburied
 	e.mu.Unlock()
 	switch {

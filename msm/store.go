@@ -198,9 +198,13 @@ func (s *store) fetch(ctx context.Context, v *version, i int, value bool) {
 	if value {
 		read = h.server.client.GetAndTouch
 	}
-	item, err := read(ctx, v.key, ttl(s.maxInactive))
+	idle := s.maxInactive
+	if v.rec != nil {
+		idle = v.rec.maxInactive
+	}
+	item, err := read(ctx, v.key, ttl(idle))
 	if err != nil && retryable(ctx, err) {
-		item, err = read(ctx, v.key, ttl(s.maxInactive))
+		item, err = read(ctx, v.key, ttl(idle))
 	}
 	h.rec, h.spoilt, h.err = nil, nil, nil
 	switch {
@@ -307,6 +311,7 @@ func (s *store) fits(rec *record) error {
 // It fails if no node answers.
 func (s *store) confirm(ctx context.Context, v *version) (bool, error) {
 	probe := s.newVersion(v.base)
+	probe.rec = v.rec // whose time-out is the one to give
 	node, second := probe.roles()
 	s.each(probe, func(i int) bool { return i == node || i == second }, func(i int) { s.fetch(ctx, probe, i, false) })
 	if node < 0 || probe.places[node].known == silent && (second < 0 || probe.places[second].known == silent) {

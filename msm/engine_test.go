@@ -1,0 +1,133 @@
+package msm
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// STK-23: a disabled manager leaves its nodes alone.
+func TestDisabledWithNodes(t *testing.T) {
+	ns := startNodes(t, 2)
+	cfg := ns.config()
+	cfg.Disabled = true
+	m := instance(t, cfg)
+	b := new(browser)
+	for i := range 3 {
+		if got := b.count(t, m); got != i+1 {
+			t.Fatalf("count = %d, want %d", got, i+1)
+		}
+	}
+	old := b.clone()
+	b.visit(m, func(s *Session) { must(t, s.Renew()) })
+	if got := b.count(t, m); got != 4 || b.id(t).base == old.id(t).base || b.id(t).node != "" {
+		t.Errorf("after Renew: count = %d, new id %v, node %q; want 4, true, none", got, b.id(t).base != old.id(t).base, b.id(t).node)
+	}
+	b.visit(m, func(s *Session) { must(t, s.Invalidate()) })
+	if n := ns.traffic(); n != 0 {
+		t.Errorf("%d commands went to the nodes, want none", n)
+	}
+}
+
+// What requests change while their session is renewed is stored under the new
+// id, also when nothing else is.
+func TestLeftOverOfRenew(t *testing.T) {
+	ns := startNodes(t, 2)
+	m := instance(t, stickyConfig(ns, "tc1"))
+	b := new(browser)
+	b.set(t, m, "who", "me")
+	k := m.core.Load().keeper.(*sticky)
+	e := k.table.get(b.id(t).base)
+	// A request that has published, and whose store comes later than Renew.
+	left := &batch{nonce: newNonce()}
+	a, err := m.core.Load().encode("late", "kept")
+	must(t, err)
+	left.stored.set(a)
+	must(t, e.take(t.Context()))
+	next, err := k.successor(t.Context(), e, new(batch))
+	must(t, err)
+	must(t, e.publish(left, k.fits))
+	for _, b := range e.end(renewed) {
+		must(t, next.publish(b, k.fits))
+	}
+	e.yield()
+	if !next.dirty() {
+		t.Error("the new entry does not know that memcached lacks something")
+	}
+}
+
+// A sticky session keeps its own idle time-out in memcached while it is served
+// from here.
+func TestConfirmKeepsOwnTimeout(t *testing.T) {
+	ns := startNodes(t, 2)
+	m := instance(t, stickyConfig(ns, "tc1"))
+	b := new(browser)
+	b.visit(m, func(s *Session) { must(t, s.SetMaxInactive(5*time.Hour)) })
+	rest(t, m)
+	e := m.table.get(b.id(t).base)
+	e.locked(func() { e.confirmed = time.Time{} })
+	b.get(t, m, "who")
+	for i, s := range ns.servers {
+		for _, item := range s.Items() {
+			if left := time.Until(item.Expires); left < 4*time.Hour {
+				t.Errorf("node n%d drops the session in %v, want 5 h", i+1, left)
+			}
+		}
+	}
+}
+
+// When the newest copy is gone and an older one is found, the session as it is
+// here is newer: it is stored again.
+func TestOlderCopyIsNotAdopted(t *testing.T) {
+	ns := startNodes(t, 2)
+	m := instance(t, stickyConfig(ns, "tc1"))
+	b := new(browser)
+	b.count(t, m)
+	rest(t, m)
+	second := ns.node("n1")
+	if b.id(t).node == "n1" {
+		second = ns.node("n2")
+	}
+	older := second.Items()[0]
+	b.count(t, m)
+	rest(t, m)
+	second.SetItem(older) // as a node that comes back with old data
+	ns.node(b.id(t).node).Flush()
+	e := m.table.get(b.id(t).base)
+	e.locked(func() { e.confirmed = time.Time{} })
+	if got := b.count(t, m); got != 3 {
+		t.Errorf("count = %d, want 3", got)
+	}
+	shutdown(t, m)
+	if got := b.count(t, instance(t, stickyConfig(ns, "tc2"))); got != 4 {
+		t.Errorf("count elsewhere = %d, want 4", got)
+	}
+}
+
+// Errors of waiting in vain say that the session is unavailable.
+func TestWaitingInVain(t *testing.T) {
+	ns := startNodes(t, 2)
+	m := instance(t, nonStickyConfig(ns))
+	b := new(browser)
+	b.set(t, m, "who", "me")
+	convoys := m.core.Load().keeper.(*nonSticky).convoys
+	base := b.id(t).base
+	if convoys.join(base, newCommit()) != nil {
+		t.Fatal("somebody stores the session")
+	}
+	var err error
+	b.visit(m, func(s *Session) {
+		must(t, s.Set("who", "you"))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		err = s.Save(ctx)
+		convoys.leave(m.core.Load().store.newVersion(base))
+	})
+	if !errors.Is(err, ErrUnavailable) {
+		t.Errorf("Save behind a commit that does not end = %v, want ErrUnavailable", err)
+	}
+	if got := b.get(t, m, "who"); got != "you" {
+		t.Errorf("who = %q after the response, want you", got)
+	}
+}
