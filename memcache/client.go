@@ -28,9 +28,10 @@ type core struct {
 	calls    sync.Pool // of *node.Call
 	topology atomic.Pointer[topology]
 
-	mu     sync.Mutex // guards the following, and changes of topology
-	closed bool
-	number uint32 // of the last node made
+	mu       sync.Mutex // guards the following, and changes of topology
+	closed   bool
+	number   uint32         // of the last node made
+	draining sync.WaitGroup // calls of SetRing that close nodes; they begin before closed
 }
 
 // topology is a ring with its nodes. It never changes.
@@ -98,6 +99,7 @@ func (c *Client) Close() error {
 		left = append(left, n)
 	}
 	drain(left)
+	c.core.draining.Wait()
 	return nil
 }
 
@@ -133,6 +135,8 @@ func (c *Client) SetRing(r *ring.Ring) error {
 		c.core.mu.Unlock()
 		return ErrClosed
 	}
+	c.core.draining.Add(1)
+	defer c.core.draining.Done()
 	left := c.core.build(r)
 	c.core.mu.Unlock()
 	drain(left)

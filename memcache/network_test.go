@@ -1,17 +1,22 @@
 package memcache_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"io"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -103,27 +108,130 @@ func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 func TestTLS(t *testing.T) {
 	leaktest.Check(t)
 	cert, pool := certificate(t)
-	s := start(t, memcachetest.Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
-	for _, p := range protocols {
-		t.Run(protocolName(p), func(t *testing.T) {
-			c := newClient(t, memcache.Config{Nodes: nodes(s.Addr()), Protocol: p, TLS: &tls.Config{RootCAs: pool}, Timeout: 10 * time.Second})
-			items, keys := batchOf(200, 20_000)
-			must(t, c.SetMulti(ctx, items))
-			found, err := c.GetMulti(ctx, keys)
-			must(t, err)
-			checkFound(t, found, items)
+	servers := map[string]string{
+		"memcachetest": start(t, memcachetest.Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}}).Addr(),
+		"memcached":    startRealTLS(t, cert),
+	}
+	for name, addr := range servers {
+		for _, p := range protocols {
+			t.Run(name+"/"+protocolName(p), func(t *testing.T) { testTLS(t, addr, p, pool) })
+		}
+	}
+}
 
-			strict := newClient(t, memcache.Config{Nodes: nodes(s.Addr()), Protocol: p, TLS: &tls.Config{}, Timeout: 10 * time.Second})
-			var unknown x509.UnknownAuthorityError
-			if _, err := strict.Get(ctx, "key"); !errors.As(err, &unknown) || !errors.Is(err, memcache.ErrNodeDown) {
-				t.Errorf("a certificate that nobody vouches for: got %v, want an UnknownAuthorityError", err)
+func testTLS(t *testing.T, addr string, p memcache.Protocol, pool *x509.CertPool) {
+	c := newClient(t, memcache.Config{Nodes: nodes(addr), Protocol: p, TLS: &tls.Config{RootCAs: pool}, Timeout: 10 * time.Second})
+	items, keys := batchOf(200, 20_000)
+	must(t, c.SetMulti(ctx, items))
+	found, err := c.GetMulti(ctx, keys)
+	must(t, err)
+	checkFound(t, found, items)
+
+	strict := newClient(t, memcache.Config{Nodes: nodes(addr), Protocol: p, TLS: &tls.Config{}, Timeout: 10 * time.Second})
+	var unknown x509.UnknownAuthorityError
+	if _, err := strict.Get(ctx, "key"); !errors.As(err, &unknown) || !errors.Is(err, memcache.ErrNodeDown) {
+		t.Errorf("a certificate that nobody vouches for: got %v, want an UnknownAuthorityError", err)
+	}
+	other := newClient(t, memcache.Config{Nodes: nodes(addr), Protocol: p, TLS: &tls.Config{RootCAs: pool, ServerName: "cache.example"}, Timeout: 10 * time.Second})
+	var name x509.HostnameError
+	if _, err := other.Get(ctx, "key"); !errors.As(err, &name) {
+		t.Errorf("the certificate of another host: got %v, want a HostnameError", err)
+	}
+}
+
+// startRealTLS starts a memcached that speaks TLS, and returns its address.
+func startRealTLS(t *testing.T, cert tls.Certificate) string {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	must(t, err)
+	dir := t.TempDir()
+	for name, block := range map[string]*pem.Block{
+		"cert": {Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, "key": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		must(t, os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600))
+	}
+	return memcached.Start(t, "-Z", "-o", "ssl_chain_cert="+filepath.Join(dir, "cert")+",ssl_key="+filepath.Join(dir, "key")).Addr()
+}
+
+// tlsServer starts a server that shakes hands, and then does what serve says. It
+// lives until the test is over.
+func tlsServer(t *testing.T, serve func(r *bufio.Reader, nc net.Conn)) (addr string, pool *x509.CertPool) {
+	t.Helper()
+	cert, pool := certificate(t)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	must(t, err)
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		l.Close()
+		wg.Wait()
+	})
+	wg.Go(func() { // ends with the listener; the others when serve does
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
 			}
-			other := newClient(t, memcache.Config{Nodes: nodes(s.Addr()), Protocol: p, TLS: &tls.Config{RootCAs: pool, ServerName: "cache.example"}, Timeout: 10 * time.Second})
-			var name x509.HostnameError
-			if _, err := other.Get(ctx, "key"); !errors.As(err, &name) {
-				t.Errorf("the certificate of another host: got %v, want a HostnameError", err)
-			}
-		})
+			wg.Go(func() {
+				defer nc.Close()
+				r := bufio.NewReader(nc)
+				r.ReadString('\n')
+				io.WriteString(nc, "VERSION 1.6.18\r\n")
+				serve(r, nc)
+			})
+		}
+	})
+	return l.Addr().String(), pool
+}
+
+// TestTLSGoodbye: a server that ends idle connections says goodbye first. That is
+// noticed before a store is risked on them.
+func TestTLSGoodbye(t *testing.T) {
+	leaktest.Check(t)
+	hangUp := make(chan struct{})
+	addr, pool := tlsServer(t, func(r *bufio.Reader, nc net.Conn) {
+		line, _ := r.ReadString('\n')
+		r.ReadString('\n')
+		io.WriteString(nc, "HD"+line[strings.LastIndex(line, " O"):])
+		<-hangUp
+	})
+	c := newClient(t, memcache.Config{Nodes: nodes(addr), TLS: &tls.Config{RootCAs: pool}, Timeout: 10 * time.Second})
+	for range 3 {
+		must(t, c.Set(ctx, &memcache.Item{Key: "key", Value: []byte("one")}))
+		hangUp <- struct{}{}
+		idle(t)
+	}
+	if n := c.Stats().Nodes[0]; n.Lost != 0 || n.Dials != 3 {
+		t.Errorf("got %+v, want nothing lost and three connections", n)
+	}
+}
+
+// TestTLSStuck: a caller whose value the server does not read leaves at once,
+// and Close does not take its leave from such a server for long.
+func TestTLSStuck(t *testing.T) {
+	leaktest.Check(t)
+	over := make(chan struct{})
+	addr, pool := tlsServer(t, func(r *bufio.Reader, nc net.Conn) {
+		r.ReadByte() // the beginning of the request, and no more
+		<-over
+	})
+	defer close(over)
+	c, err := memcache.New(memcache.Config{
+		Nodes: nodes(addr), TLS: &tls.Config{RootCAs: pool}, Timeout: 10 * time.Second, MaxItemSize: 64 << 20,
+	})
+	must(t, err)
+	hasty, cancel := context.WithCancel(ctx)
+	left := make(chan error)
+	go func() { left <- c.Set(hasty, &memcache.Item{Key: "key", Value: make([]byte, 32<<20)}) }() // ends with hasty
+	eventually(t, "the set is in flight", func() bool { return c.Stats().Nodes[0].InFlight == 1 })
+	idle(t) // by then the buffers are full
+	begin := time.Now()
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want Canceled", err)
+	}
+	must(t, c.Close())
+	if d := time.Since(begin); d > soon {
+		t.Errorf("leaving and closing took %v", d)
 	}
 }
 

@@ -13,9 +13,10 @@ func (c *Client) Get(ctx context.Context, key string) (Item, error) {
 	return c.read(ctx, "Get", c.core.call(proto.OpGet, key))
 }
 
-// GetInto is Get with memory for the value: Value lies at the front of buf, if
-// buf has room for two bytes more than it (its length does not matter), and is
-// allocated otherwise. After an error buf may hold anything.
+// GetInto is Get with memory for the value: Value lies at the front of buf if it
+// fits (the capacity counts, not the length), and is allocated otherwise. Until
+// GetInto returns, all of buf's capacity may be written to; after that nothing
+// is, however it ended.
 func (c *Client) GetInto(ctx context.Context, key string, buf []byte) (Item, error) {
 	call := c.core.call(proto.OpGet, key)
 	call.Buf = buf
