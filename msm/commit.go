@@ -334,7 +334,9 @@ func (s *store) put(ctx context.Context, v *version, i int, rec *record, at stam
 		}
 		store = h.server.client.CompareAndSwap
 	}
+	begin := s.stats.begin()
 	err = store(ctx, &item)
+	s.stats.put(len(value), begin, err)
 	if err != nil {
 		return err
 	}
@@ -362,6 +364,7 @@ func isUncertain(err error) bool {
 // session's node has it, the second copy is taken care of, and so are the nodes
 // that held what the version was made from.
 func (s *store) spread(ctx context.Context, v *version, in *intent, node, second int) bool {
+	defer s.stats.since(in.after(), s.stats.begin())
 	if !s.raise(ctx, v, node, v.stamp) {
 		return false
 	}

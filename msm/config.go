@@ -135,7 +135,8 @@ type Config struct {
 	// are stored as they are.
 	ValueKeys [][]byte
 
-	// DisableStatistics makes Stats return zeros.
+	// DisableStatistics ends all counting and measuring, which costs nothing
+	// then. Stats tells what was counted before.
 	DisableStatistics bool
 
 	// Disabled keeps sessions in this process only. It excludes NonSticky and

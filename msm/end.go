@@ -13,6 +13,7 @@ const renewGrace = 10 * time.Second
 // places too, and returns when that is done. ErrUnavailable means that no node
 // could be reached.
 func (s *store) end(ctx context.Context, v *version, how tombstone) error {
+	defer s.stats.since(sessionDeletion, s.stats.begin())
 	s.reachAll(ctx, v)
 	s.each(v, func(i int) bool { return v.places[i].known == unknown }, func(i int) { s.fetch(ctx, v, i, false) })
 	return s.settle(ctx, v, intent{batches: []*batch{newCommit()}, end: how})

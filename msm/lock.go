@@ -36,6 +36,7 @@ type locks struct {
 	keys     keyspace
 	length   time.Duration // of a lease
 	patience time.Duration // of a request
+	stats    *counters
 
 	mu    sync.Mutex // guards what follows
 	lanes map[string]*lane
@@ -55,11 +56,11 @@ type handover struct {
 }
 
 // newLocks returns nil if no request wants a lock.
-func newLocks(p policy, keys keyspace, length, patience time.Duration) *locks {
+func newLocks(p policy, keys keyspace, length, patience time.Duration, stats *counters) *locks {
 	if p.isNone() {
 		return nil
 	}
-	return &locks{policy: p, keys: keys, length: length, patience: patience, lanes: make(map[string]*lane)}
+	return &locks{policy: p, keys: keys, length: length, patience: patience, stats: stats, lanes: make(map[string]*lane)}
 }
 
 // take waits for the lock of a session. release, which is to be called once,
@@ -70,9 +71,13 @@ func (k *locks) take(ctx context.Context, v *version) (release func(), err error
 	if v.home < 0 {
 		return without, nil
 	}
+	begin := k.stats.begin()
 	ctx, cancel := context.WithTimeout(ctx, k.patience)
 	defer cancel()
 	turn, err := k.enter(ctx, v.base)
+	if err != nil {
+		k.stats.since(acquireLockFailure, begin)
+	}
 	switch {
 	case err == ErrBusy:
 		return nil, err
@@ -85,9 +90,11 @@ func (k *locks) take(ctx context.Context, v *version) (release func(), err error
 		err = l.await(ctx, turn.notBefore)
 	}
 	if err != nil {
+		k.stats.since(acquireLockFailure, begin)
 		k.leave(v.base, time.Time{})
 		return l.drop, nil
 	}
+	k.stats.since(acquireLock, begin)
 	return func() { k.release(v.base, l) }, nil
 }
 
@@ -97,8 +104,11 @@ func (k *locks) release(base string, l *lease) {
 	if time.Since(l.taken) < maxTurn && k.hand(base, handover{lease: l}) {
 		return
 	}
+	begin := k.stats.begin()
+	wanted := l.end()
+	k.stats.since(releaseLock, begin)
 	var notBefore time.Time
-	if l.end() {
+	if wanted {
 		notBefore = time.Now().Add(courtesy)
 	}
 	k.leave(base, notBefore)

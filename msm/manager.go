@@ -35,6 +35,7 @@ type core struct {
 	ignore    *pattern // of requests
 	filter    *pattern // of attribute names that are stored; nil: all
 	buffers   *sync.Pool
+	stats     *counters // nil: nothing is counted
 	log       *slog.Logger
 	gate      gate // of requests under way
 }
@@ -59,6 +60,9 @@ func (m *Manager) build(cfg Config) (*core, error) {
 	c := &core{cfg: cfg, buffers: newBufferPool(), log: cfg.Logger, codecs: newCodecs(cfg.Transcoder)}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
+	}
+	if !cfg.DisableStatistics {
+		c.stats = &m.stats
 	}
 	c.cookie, err = newCookieWriter(cfg.Cookie)
 	p.check(err)
@@ -95,12 +99,12 @@ func (m *Manager) build(cfg Config) (*core, error) {
 	if client != nil && !cfg.Disabled {
 		c.store = &store{
 			client: client, keys: keyspace{prefix}, seal: seal, failover: failover,
-			maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: &m.stats,
+			maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: c.stats,
 		}
 	}
 	if cfg.NonSticky {
 		c.keeper = &nonSticky{store: c.store, sync: cfg.SessionBackupSync, queue: c.queue, convoys: newConvoys()}
-		c.locks = newLocks(policy, c.store.keys, cfg.LockExpiration, cfg.OperationTimeout)
+		c.locks = newLocks(policy, c.store.keys, cfg.LockExpiration, cfg.OperationTimeout, c.stats)
 	} else {
 		if !policy.isNone() {
 			c.log.Warn("msm: Config.LockingMode has no effect on sticky sessions: set NonSticky, or leave it empty")
@@ -114,6 +118,7 @@ func (m *Manager) build(cfg Config) (*core, error) {
 
 // lost is told of what the background could not store.
 func (c *core) lost(err error) {
+	c.stats.count(backupsLost)
 	c.log.Error("msm: a session could not be stored in the background", "err", err)
 }
 
@@ -163,6 +168,7 @@ func (c *core) encode(name string, value any) (attr, error) {
 	if err := checkAttrName(name); err != nil {
 		return attr{}, err
 	}
+	defer c.stats.since(attributesSerialization, c.stats.begin())
 	codec, data, err := c.codecs.encode(value)
 	if err != nil {
 		return attr{}, fmt.Errorf("msm: cannot encode attribute %q: %w", name, err)

@@ -52,6 +52,7 @@ func withSession(r *http.Request, s *Session) *http.Request {
 // serve is the way of a request that may have a session.
 func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := c.newSession(r)
+	defer s.tally()
 	defer s.close() // also when next panics
 	rw := newResponseWriter(w, func() error { return s.commitHeaders(w, r) }, c.buffers)
 	next.ServeHTTP(rw, withSession(r, s))

@@ -54,11 +54,13 @@ func (k *nonSticky) commit(ctx context.Context, h *hold, b *batch) error {
 		return err
 	}
 	if !b.stored.empty() || h.version.fresh {
+		seen := h.version.rec
 		v, err := k.convoys.commit(ctx, h.version, b, k.settle)
 		if err != nil {
 			return err
 		}
 		h.version = v
+		k.store.stats.merged(seen, v.rec, b.nonce)
 	}
 	h.refresh()
 	h.local = local
@@ -70,8 +72,9 @@ func (k *nonSticky) settle(ctx context.Context, v *version, batches []*batch) er
 	if !k.sync {
 		in.second = k.later
 	}
-	was := *v
+	was, begin := *v, k.store.stats.begin()
 	err := k.store.settle(ctx, v, in)
+	k.store.stats.settled(&was, &in, begin, err)
 	if err != nil {
 		*v = was
 	}

@@ -94,8 +94,12 @@ func (s *Session) fetch() {
 	)
 	for _, id := range s.candidates {
 		h, err = s.core.keeper.load(s.ctx, id)
-		if h != nil && s.exclusive {
+		switch {
+		case h == nil || s.core.locks == nil:
+		case s.exclusive:
 			h, err = s.core.claim(s.ctx, id, h)
+		default:
+			s.core.stats.count(readOnlyRequests)
 		}
 		if errors.Is(err, errSuperseded) {
 			superseded, err = true, nil
@@ -155,6 +159,7 @@ func (s *Session) look(name string) (attr, bool) {
 
 // find is look for who has mu.
 func (s *Session) find(name string) (attr, bool) {
+	s.used = true
 	if s.hold == nil {
 		return attr{}, false
 	}
@@ -206,7 +211,7 @@ func (s *Session) commit(ctx context.Context) error {
 	if err := s.core.keeper.commit(ctx, &h, b); err != nil {
 		return err
 	}
-	s.put(func() { s.hold, s.unsaved = &h, s.unsaved[1:] })
+	s.put(func() { s.hold, s.unsaved, s.stored = &h, s.unsaved[1:], true })
 	return nil
 }
 
@@ -224,8 +229,12 @@ func (s *Session) commitHeaders(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(s.loadErr, ErrBusy):
 		return s.loadErr
 	}
+	begin := s.core.stats.begin()
 	if err := s.store(); err != nil {
 		return err
+	}
+	if s.hold != nil {
+		s.core.stats.since(effectiveBackup, begin)
 	}
 	s.letGo()
 	s.setCookie(w.Header(), r)
@@ -258,6 +267,9 @@ func (s *Session) setCookie(h http.Header, r *http.Request) {
 		if (id == s.presented || unplaced) && !s.core.fades(s.hold) {
 			return
 		}
+	}
+	if id.base == s.presented.base && id.node != s.presented.node {
+		s.core.stats.count(nodeFailovers)
 	}
 	s.core.cookie.set(h, id.String())
 	s.core.cookie.warnPlain(s.core.log, r)

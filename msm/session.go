@@ -44,6 +44,8 @@ type Session struct {
 	ended      bool      // this request ended the cookie's session
 	changed    bool      // this request has changed the session, or tried to
 	unsaved    []*batch  // oldest first; the last one may still be open
+	used       bool      // an attribute was looked at or changed
+	stored     bool      // something was stored
 	sent       bool      // the headers have left
 	closed     bool      // the handler has returned
 }

@@ -84,6 +84,9 @@ func (k *sticky) takeOver(ctx context.Context, id sessionID) (*hold, error) {
 	h, err := e.open()
 	if h != nil {
 		h.taken = true
+		if k.route == "" || id.route != k.route {
+			k.store.stats.count(instanceFailovers)
+		}
 	}
 	return h, err
 }
@@ -208,10 +211,14 @@ func (k *sticky) flush(ctx context.Context, e *entry, later func(*version)) (dro
 
 // settle is that of the store, with the entry's version.
 func (k *sticky) settle(ctx context.Context, e *entry, in intent) error {
-	was := *e.version
+	was, begin := *e.version, k.store.stats.begin()
 	err := k.store.settle(ctx, e.version, in)
-	if err != nil {
+	k.store.stats.settled(&was, &in, begin, err)
+	switch {
+	case err != nil:
 		k.failed(e, &was, err)
+	case in.commits():
+		k.store.stats.merged(was.rec, e.version.rec, in.batches[0].nonce)
 	}
 	return err
 }

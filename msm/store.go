@@ -71,11 +71,16 @@ func ttl(maxInactive time.Duration) time.Duration {
 // Two copies that agree are believed; anything else is searched everywhere, and
 // mended.
 func (s *store) load(ctx context.Context, base string, floor uint16) (*version, error) {
+	begin := s.stats.begin()
 	v, err := s.find(ctx, base, floor)
 	if err != nil {
 		return nil, err
 	}
-	return v, s.judge(ctx, v)
+	err = s.judge(ctx, v)
+	if err == nil && v.rec != nil {
+		s.stats.since(sessionLoad, begin)
+	}
+	return v, err
 }
 
 // find is load without a look at the clock.
@@ -89,6 +94,7 @@ func (s *store) find(ctx context.Context, base string, floor uint16) (*version, 
 			return nil, err
 		}
 		if v.rec != nil {
+			s.stats.missing(v, node, second)
 			s.mend(ctx, v)
 		}
 	}
@@ -232,6 +238,7 @@ func retryable(ctx context.Context, err error) bool {
 // decode reads a stored value. A value of another session is none of ours: it
 // was put under this key by somebody else.
 func (s *store) decode(v *version, at stamp, value []byte) (*record, error) {
+	defer s.stats.since(sessionDeserialization, s.stats.begin())
 	plain, err := s.seal.open(v.sealedAs(at), value)
 	if err != nil {
 		return nil, err
@@ -310,6 +317,7 @@ func (s *store) fits(rec *record) error {
 // confirm tells whether the copies are still v, and gives them new time to live.
 // It fails if no node answers.
 func (s *store) confirm(ctx context.Context, v *version) (bool, error) {
+	defer s.stats.since(confirmation, s.stats.begin())
 	probe := s.newVersion(v.base)
 	probe.rec = v.rec // whose time-out is the one to give
 	node, second := probe.roles()
