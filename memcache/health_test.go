@@ -173,33 +173,43 @@ func TestDialGovernor(t *testing.T) {
 // nobody's error, and no miss.
 func TestDeadIdleConnections(t *testing.T) {
 	leaktest.Check(t)
+	ends := []struct {
+		name, reason string
+		hangUp       func(w *wire)
+	}{
+		{"FIN", "a server's idle_timeout, or its restart", func(w *wire) { w.cut(fin) }},
+		{"RST", "a firewall that has forgotten the connection", func(w *wire) { w.cut(rst) }},
+		{"half-close", "a server that says no more, but reads", (*wire).halfClose},
+	}
 	for _, p := range protocols {
-		t.Run(protocolName(p), func(t *testing.T) {
-			s := newServer(t)
-			c := newClient(t, memcache.Config{Nodes: nodes(s.Addr()), Protocol: p, Timeout: 10 * time.Second})
-			must(t, c.Set(ctx, &memcache.Item{Key: "key", Value: []byte("one")}))
-			hangUp := func() {
-				s.SetFault(memcachetest.Fault{Refuse: true}) // closes all connections
-				s.SetFault(memcachetest.Fault{})
-			}
+		server := startReal(t)
+		for _, end := range ends {
+			t.Run(protocolName(p)+"/"+end.name, func(t *testing.T) {
+				w := newWire(t, server)
+				c := newClient(t, memcache.Config{Nodes: nodes(w.addr()), Protocol: p, Timeout: 10 * time.Second})
+				must(t, c.Set(ctx, &memcache.Item{Key: "key", Value: []byte("one")}))
 
-			hangUp()
-			if item, err := c.Get(ctx, "key"); err != nil || string(item.Value) != "one" {
-				t.Errorf("Get: got %q, %v, want one", item.Value, err)
-			}
-			hangUp()
-			if found, err := c.GetMulti(ctx, []string{"key"}); err != nil || len(found) != 1 {
-				t.Errorf("GetMulti: got %v, %v, want one item", found, err)
-			}
-			hangUp()
-			idle(t)
-			must(t, c.Set(ctx, &memcache.Item{Key: "key", Value: []byte("two")}))
-			hangUp()
-			idle(t)
-			if n, err := c.GetAndTouch(ctx, "key", time.Hour); err != nil || string(n.Value) != "two" {
-				t.Errorf("GetAndTouch: got %q, %v, want two", n.Value, err)
-			}
-		})
+				end.hangUp(w)
+				if item, err := c.Get(ctx, "key"); err != nil || string(item.Value) != "one" {
+					t.Errorf("Get: got %q, %v, want one: %s", item.Value, err, end.reason)
+				}
+				end.hangUp(w)
+				if found, err := c.GetMulti(ctx, []string{"key"}); err != nil || len(found) != 1 {
+					t.Errorf("GetMulti: got %v, %v, want one item: %s", found, err, end.reason)
+				}
+				end.hangUp(w)
+				idle(t)
+				must(t, c.Set(ctx, &memcache.Item{Key: "key", Value: []byte("two")}))
+				end.hangUp(w)
+				idle(t)
+				if n, err := c.GetAndTouch(ctx, "key", time.Hour); err != nil || string(n.Value) != "two" {
+					t.Errorf("GetAndTouch: got %q, %v, want two: %s", n.Value, err, end.reason)
+				}
+				if n := c.Stats().Nodes[0]; n.Lost+n.Misses > 0 || !n.Up {
+					t.Errorf("got %+v, want nothing lost, no miss, a node that is up", n)
+				}
+			})
+		}
 	}
 }
 
