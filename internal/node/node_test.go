@@ -3,8 +3,11 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -368,5 +371,50 @@ func TestPlain(t *testing.T) {
 		if got := n.plain(tt.err); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
+	}
+}
+
+// TestNeverTwice: what may have reached a server that went away is not sent to
+// it again, unless it only reads.
+func TestNeverTwice(t *testing.T) {
+	leaktest.Check(t)
+	var mu sync.Mutex // guards the following
+	seen := make(map[string]int)
+	rng := rand.New(rand.NewPCG(1, 0))
+	s := newScript(t, func(line string) string {
+		if line == "version" {
+			return "VERSION 1.5.22\r\n"
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		seen[line]++
+		if rng.IntN(50) == 0 {
+			return "close"
+		}
+		return "NOT_FOUND\r\n"
+	})
+	n := newNode(t, config(s.Addr().String()))
+	var wg sync.WaitGroup
+	var answered atomic.Int64
+	for worker := range 16 {
+		wg.Go(func() {
+			for i := range 200 {
+				call := newCall(proto.Request{Op: proto.OpDelete, Key: fmt.Sprintf("%d-%d", worker, i)})
+				if _, err := n.Do(ctx, call); err == nil {
+					answered.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	for line, times := range seen {
+		if times > 1 {
+			t.Errorf("%q reached the server %d times", line, times)
+		}
+	}
+	if d := n.Stats().Dials; d < 5 || answered.Load() < 1000 {
+		t.Errorf("%d connections, %d answers: too few to say anything", d, answered.Load())
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -189,4 +191,56 @@ func TestStartAllStops(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHandshakeGarbage: a server that says anything at all, at any speed, gets no
+// request, and costs DialTimeout at most.
+func TestHandshakeGarbage(t *testing.T) {
+	parts := []string{
+		"VERSION", " 1.6.18", " ", "\r\n", "\n", "END", "CLIENT_ERROR unauthenticated", "SERVER_ERROR x", "STORED", "\x81\x0b\x00\x00",
+		"\x00\x00\x00\x01", "\x80", strings.Repeat("x", 3000), strings.Repeat("\x00", 30), "\xff",
+	}
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		synctest.Test(t, func(t *testing.T) {
+			cfg := config("server")
+			cfg.Protocol, cfg.Timeout, cfg.DialTimeout = Protocol(seed%4), time.Minute, time.Second
+			if seed%8 >= 4 {
+				cfg.Username, cfg.Password = "alice", "secret"
+			}
+			var wg sync.WaitGroup
+			var network memnet.Network
+			l, err := network.Listen("server")
+			if err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() { // ends with the connection, or when all is said
+				nc, err := l.Accept()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer nc.Close()
+				for range rng.IntN(20) {
+					if _, err := io.WriteString(nc, parts[rng.IntN(len(parts))]); err != nil {
+						return
+					}
+					time.Sleep(time.Duration(rng.IntN(200)) * time.Millisecond)
+				}
+			})
+			cfg.DialContext = network.DialContext
+			n := New(cfg)
+			begin := time.Now()
+			_, err = n.Do(t.Context(), get("key"))
+			if d := time.Since(begin); err == nil || d > time.Second {
+				t.Errorf("seed %d: got %v after %v, want an error within a second", seed, err, d)
+			}
+			if strings.Contains(fmt.Sprint(err), "secret") {
+				t.Errorf("seed %d: the error tells the password: %v", seed, err)
+			}
+			n.Close()
+			l.Close()
+			wg.Wait()
+		})
+	}
 }
