@@ -65,7 +65,7 @@ func (s *store) succeed(ctx context.Context, next, v *version, b *batch) error {
 // newest one otherwise.
 func (s *store) endVersion(ctx context.Context, v *version) (bool, error) {
 	commit := newCommit()
-	in := intent{batches: []*batch{commit}, end: renewed}
+	in := intent{batches: []*batch{commit}, end: renewed, reached: true}
 	s.reachAll(ctx, v)
 	node, second := v.roles()
 	if node < 0 {

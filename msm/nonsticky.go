@@ -96,8 +96,10 @@ func (k *nonSticky) renew(ctx context.Context, h *hold, b *batch) error {
 	if err != nil {
 		return err
 	}
+	was := *h.version
 	v, err := k.store.renew(ctx, h.version, b)
 	if err != nil {
+		*h.version = was // what it found on the way may be nothing to commit to
 		return err
 	}
 	h.version, h.local = v, local
@@ -106,5 +108,10 @@ func (k *nonSticky) renew(ctx context.Context, h *hold, b *batch) error {
 }
 
 func (k *nonSticky) end(ctx context.Context, h *hold) error {
-	return k.store.end(ctx, h.version, invalidated)
+	was := *h.version
+	err := k.store.end(ctx, h.version, invalidated)
+	if err != nil {
+		*h.version = was
+	}
+	return err
 }
