@@ -3,6 +3,7 @@ package msm
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 )
@@ -129,5 +130,36 @@ func TestWaitingInVain(t *testing.T) {
 	}
 	if got := b.get(t, m, "who"); got != "you" {
 		t.Errorf("who = %q after the response, want you", got)
+	}
+}
+
+// A request whose Renew or Invalidate could not reach the nodes goes on with the
+// session as it had it.
+func TestRequestAfterFailedEnd(t *testing.T) {
+	for name, end := range map[string]func(*Session) error{"Renew": (*Session).Renew, "Invalidate": (*Session).Invalidate} {
+		t.Run(name, func(t *testing.T) {
+			ns := startNodes(t, 2)
+			m := instance(t, nonStickyConfig(ns))
+			b := new(browser)
+			b.set(t, m, "who", "me")
+			w := b.visit(m, func(s *Session) {
+				if _, err := s.Get("who", new(string)); err != nil {
+					t.Fatal(err)
+				}
+				ns.kill("n1")
+				ns.kill("n2")
+				must(t, s.Set("role", "admin"))
+				if err := end(s); !errors.Is(err, ErrUnavailable) {
+					t.Errorf("%s = %v, want ErrUnavailable", name, err)
+				}
+				var who string
+				if ok, err := s.Get("who", &who); !ok || err != nil || who != "me" {
+					t.Errorf("Get afterwards = %q, %v, %v; want me", who, ok, err)
+				}
+			})
+			if w.Code != http.StatusServiceUnavailable {
+				t.Errorf("status %d, want 503: the change could not be stored", w.Code)
+			}
+		})
 	}
 }

@@ -99,7 +99,7 @@ func (k *nonSticky) renew(ctx context.Context, h *hold, b *batch) error {
 	was := *h.version
 	v, err := k.store.renew(ctx, h.version, b)
 	if err != nil {
-		*h.version = was // what it found on the way may be nothing to commit to
+		*h.version = was // the request goes on with it
 		return err
 	}
 	h.version, h.local = v, local
@@ -111,7 +111,7 @@ func (k *nonSticky) end(ctx context.Context, h *hold) error {
 	was := *h.version
 	err := k.store.end(ctx, h.version, invalidated)
 	if err != nil {
-		*h.version = was
+		*h.version = was // the request goes on with it
 	}
 	return err
 }
