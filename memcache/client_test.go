@@ -31,6 +31,8 @@ func TestConfig(t *testing.T) {
 		{"bad nodes", memcache.Config{Nodes: "n1:n2"}, []string{"Config.Nodes", "n1:n2"}},
 		{"password alone", memcache.Config{Ring: one, Password: "x"}, []string{"Username", "1 to 250 bytes"}},
 		{"password with a line end", memcache.Config{Ring: one, Username: "a\r\nflush_all"}, []string{"Username", "control characters"}},
+		{"too many connections", memcache.Config{Ring: one, Conns: 1025}, []string{"Conns is 1025", "up to 1024"}},
+		{"too large items", memcache.Config{Ring: one, MaxItemSize: 1<<30 + 1}, []string{"MaxItemSize is 1073741825"}},
 		{"every problem", memcache.Config{Protocol: 9, Failover: 9, Conns: -1}, []string{"set Nodes", "Protocol is 9", "Failover is 9", "negative"}},
 	}
 	for _, tt := range tests {

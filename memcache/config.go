@@ -69,6 +69,13 @@ const (
 	DefaultMaxItemSize = 1<<20 - 1<<10
 )
 
+// Limits of Config. No server can be told to take larger items (memcached -I
+// 1024m); more connections than that are a slip.
+const (
+	maxItemSize = 1 << 30
+	maxConns    = 1024
+)
+
 // minValueLimit is up to where values are read whatever MaxItemSize is: the
 // servers' own default limit. Others may store more than this client does.
 const minValueLimit = 1 << 20
@@ -88,7 +95,7 @@ type Config struct {
 	Protocol Protocol
 
 	// Conns is the number of connections per node at most, each shared by all
-	// callers and made when it is needed. 0 means DefaultConns.
+	// callers and made when it is needed; up to 1,024. 0 means DefaultConns.
 	Conns int
 
 	// Timeout bounds one operation when its ctx ends no earlier, the wait for a
@@ -102,9 +109,9 @@ type Config struct {
 	// and login. 0 means DefaultDialTimeout.
 	DialTimeout time.Duration
 
-	// MaxItemSize bounds key and value together, in bytes: larger items are
-	// refused before a byte is sent. Set it to a little less than the -I of the
-	// servers. A server that sends a value larger than this and than 1 MiB
+	// MaxItemSize bounds key and value together, in bytes, up to 1 GiB: larger
+	// items are refused before a byte is sent. Set it to a little less than the -I
+	// of the servers. A server that sends a value larger than this and than 1 MiB
 	// violates the protocol. 0 means DefaultMaxItemSize.
 	MaxItemSize int
 
@@ -163,6 +170,9 @@ func (cfg *Config) normalise() error {
 	}
 	if cfg.Conns < 0 || cfg.MaxItemSize < 0 || cfg.Timeout < 0 || cfg.DialTimeout < 0 {
 		refuse("Config has a negative number; use 0 for the default of Conns, MaxItemSize, Timeout and DialTimeout")
+	}
+	if cfg.Conns > maxConns || cfg.MaxItemSize > maxItemSize {
+		refuse("Config.Conns is %d and MaxItemSize is %d; use up to %d and %d", cfg.Conns, cfg.MaxItemSize, maxConns, maxItemSize)
 	}
 	if cfg.Username != "" || cfg.Password != "" {
 		login := proto.Request{Op: proto.OpAuth, Key: cfg.Username, Value: []byte(cfg.Password)}

@@ -9,7 +9,11 @@ import (
 
 // Item is a key with its value, to be stored or as it was found.
 type Item struct {
-	Key   string
+	// Key is 1 to 250 bytes, none of them a blank or a control character.
+	Key string
+
+	// Value may be empty; nil is the same to servers. Stores do not keep it, and
+	// that of an item that was found is the caller's.
 	Value []byte
 
 	// Flags are kept with the value, for the user's own purposes.
