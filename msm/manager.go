@@ -102,18 +102,24 @@ func (m *Manager) build(cfg Config) (*core, error) {
 			maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: c.stats,
 		}
 	}
+	m.keep(c, policy)
+	return c, nil
+}
+
+// keep gives c what keeps its sessions from one request to the next.
+func (m *Manager) keep(c *core, policy policy) {
+	cfg := &c.cfg
 	if cfg.NonSticky {
 		c.keeper = &nonSticky{store: c.store, sync: cfg.SessionBackupSync, queue: c.queue, convoys: newConvoys()}
 		c.locks = newLocks(policy, c.store.keys, cfg.LockExpiration, cfg.OperationTimeout, c.stats)
-	} else {
-		if !policy.isNone() {
-			c.log.Warn("msm: Config.LockingMode has no effect on sticky sessions: set NonSticky, or leave it empty")
-		}
-		k := &sticky{table: m.table, store: c.store, route: cfg.Route, sync: cfg.SessionBackupSync, queue: c.queue}
-		m.table.setSweep(k.sweep)
-		c.keeper = k
+		return
 	}
-	return c, nil
+	if !policy.isNone() {
+		c.log.Warn("msm: Config.LockingMode has no effect on sticky sessions: set NonSticky, or leave it empty")
+	}
+	k := &sticky{table: m.table, store: c.store, route: cfg.Route, sync: cfg.SessionBackupSync, queue: c.queue}
+	m.table.setSweep(k.sweep)
+	c.keeper = k
 }
 
 // lost is told of what the background could not store.
