@@ -149,13 +149,6 @@ func (e *entry) isBehind() bool {
 
 func (e *entry) setBehind(behind bool) { e.locked(func() { e.behind = behind }) }
 
-// failureOf returns why a batch will never be stored.
-func (e *entry) failureOf(b *batch) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return b.failure
-}
-
 // saved forgets what memcached lacks: there is none.
 func (e *entry) saved() { e.locked(func() { e.unsaved = nil }) }
 
@@ -232,10 +225,12 @@ func (e *entry) oldest(n int) []*batch {
 func (e *entry) settled(batches []*batch, failure error) {
 	e.locked(func() {
 		e.unsaved = slices.DeleteFunc(slices.Clone(e.unsaved), func(b *batch) bool { return slices.Contains(batches, b) })
-		for _, b := range batches {
-			b.failure = failure
-		}
 	})
+	if failure != nil {
+		for _, b := range batches {
+			b.failure.Store(&failure)
+		}
+	}
 	e.rebase()
 }
 

@@ -2,6 +2,7 @@ package msm
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,7 +32,15 @@ type batch struct {
 	local  changes // to attributes that are not stored
 	nonce  uint64  // names the commit; 0 while changes can be added
 
-	failure error // why an entry that keeps it will never store it; guarded by its mu
+	failure atomic.Pointer[error] // why no entry will ever store it; Renew passes a batch from one entry to the next
+}
+
+// failed returns why the batch will never be stored; nil as far as is known.
+func (b *batch) failed() error {
+	if failure := b.failure.Load(); failure != nil {
+		return *failure
+	}
+	return nil
 }
 
 // newCommit returns a batch without changes: a commit that makes or moves copies.

@@ -291,7 +291,7 @@ func (k *sticky) save(ctx context.Context, e *entry, b *batch, wait bool) error 
 	}
 	err := k.flush(ctx, e, later)
 	e.yield()
-	if failure := e.failureOf(b); failure != nil {
+	if failure := b.failed(); failure != nil {
 		return failure
 	}
 	if errors.Is(err, ErrInvalidated) {
