@@ -180,10 +180,14 @@ func FuzzCompact(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	f.Add([]byte{compactFloat32, 0xff, 0x80, 0x30, 0x30}) // a signalling NaN
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var v any
 		if Compact.Decode(data, &v) != nil || data[0] == compactJSON {
 			return
+		}
+		if n, ok := v.(float32); ok && n != n {
+			return // the processor makes a signalling NaN a quiet one
 		}
 		again, err := Compact.Encode(v)
 		if err != nil || !bytes.Equal(again, data) {
