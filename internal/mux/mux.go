@@ -125,41 +125,20 @@ type Conn struct {
 	dead      chan struct{} // closed when err is set
 	room      chan struct{} // has a token for one of the callers that wait for room
 
-	// turn has a token while nobody writes to nc. Who writes holds it: waiting
-	// for a token can be given up. It guards:
-	turn   chan struct{}
-	unsent []byte      // a copy of what an interrupted writer left behind
-	vec    [4][]byte   // the array under out
-	out    net.Buffers // what is being written, shrinking
-	slowly *time.Timer // calls writesSlowly when a write takes longer than patience
+	// turn has a token while nobody writes to nc. Who writes holds it, and out:
+	// waiting for a token can be given up.
+	turn chan struct{}
+	out  output
 
-	mu        sync.Mutex // guards the following, and the state of all calls
-	err       error      // why the connection is dead
-	closing   error      // set by CloseIdle: no new calls
-	pending   []byte     // requests that joined and no writer has taken
-	spare     []byte     // the last buffer written, for reuse
-	owed      int        // request bytes taken by writers since the queue was last empty
-	owing     time.Time  // when the queue was last empty
-	answered  int64      // when bytes came last that made a reply whole; as heard
-	flushing  bool       // a caller has undertaken to write pending
-	stuck     bool       // unsent is not empty, and nobody is writing it
-	reader    *Call      // who holds the reader's role
-	writer    *Call      // who is writing
-	writes    int        // how often somebody has begun to write
-	evicted   bool       // writer has to leave
-	appointed *Call      // who was woken to take a role and has not run yet
-	poked     poke       // deadlines left in the past by an interrupt
-	waiting   int        // callers that wait for room
-	heldUp    int        // callers that wait for room, or to write, beyond patience
-	slow      bool       // writer writes beyond patience, with calls in flight before its own
-	watching  bool       // the watchdog is armed
-	round     time.Time  // watching: when it comes
-	watchdog  *time.Timer
-	standIns  sync.WaitGroup
-
-	// drainer and sweeper stand in for callers as reader and writer while those
-	// in the queue have left, or are held up. They are never in the queue.
-	drainer, sweeper Call
+	mu       sync.Mutex // guards the following, and the state of all calls
+	err      error      // why the connection is dead
+	closing  error      // set by CloseIdle: no new calls
+	pending  []byte     // requests that joined and no writer has taken
+	spare    []byte     // the last buffer written, for reuse
+	owed     int        // request bytes taken by writers since the queue was last empty
+	waiting  int        // callers that wait for room
+	roles               // who reads and writes
+	watchdog            // what nobody else does in time
 
 	queue fifo          // pushed and popped under mu; the reader looks at taken entries without
 	taken atomic.Uint64 // the first queue position whose bytes no writer has taken
@@ -263,8 +242,8 @@ func (c *Conn) failLocked(err error) (woken []*Call) {
 		}
 	}
 	c.queue.clear()
-	if c.watchdog != nil {
-		c.watchdog.Stop()
+	if c.timer != nil {
+		c.timer.Stop()
 	}
 	close(c.dead)
 	return woken

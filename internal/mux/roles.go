@@ -2,13 +2,33 @@ package mux
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
-// There are two roles on a connection, the reader's and the writer's, and their
-// holders are callers. A role that comes to be vacant is taken by a caller that
-// is running and looks for it (Wait), by one that sleeps and is woken for it
-// (appoint), or by a goroutine (standIn), while no caller can.
+// roles says who does what. There are two roles on a connection, the reader's
+// and the writer's, and their holders are callers. A role that comes to be
+// vacant is taken by a caller that is running and looks for it (Wait), by one
+// that sleeps and is woken for it (appoint), or by a goroutine (standIn), while
+// no caller can.
+type roles struct {
+	reader    *Call // who holds the reader's role
+	writer    *Call // who is writing
+	writes    int   // how often somebody has begun to write
+	evicted   bool  // writer has to leave
+	flushing  bool  // a caller has undertaken to write pending
+	stuck     bool  // output.unsent is not empty, and nobody is writing it
+	appointed *Call // who was woken to take a role and has not run yet
+	poked     poke  // deadlines left in the past by an interrupt
+
+	heldUp   int  // callers that wait for room, or to write, beyond patience
+	slow     bool // writer writes beyond patience, with calls in flight before its own
+	standIns sync.WaitGroup
+
+	// drainer and sweeper stand in for callers as reader and writer while those
+	// in the queue have left, or are held up. They are never in the queue.
+	drainer, sweeper Call
+}
 
 // mustFlush tells whether there are bytes to write that nobody has undertaken
 // to write. The caller holds mu.

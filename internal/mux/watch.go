@@ -13,6 +13,16 @@ var longAgo = time.Unix(1, 0)
 // strikes somebody it was not meant for is a spurious wake.
 type poke struct{ read, write bool }
 
+// watchdog sees to it that nothing takes longer than Timeout. There is one for
+// the connection, not one for each call.
+type watchdog struct {
+	timer    *time.Timer // calls inspect
+	watching bool        // the timer runs
+	round    time.Time   // watching: until then
+	owing    time.Time   // when the queue was last empty
+	answered int64       // when bytes came last that made a reply whole; as heard
+}
+
 // watchCtx interrupts the call when ctx ends, until the returned function is
 // called. It allocates, so only a caller that may block in a system call, where
 // it cannot wait for ctx, asks for it.
@@ -85,8 +95,7 @@ func (c *Conn) unpokeWrite() {
 	}
 }
 
-// watch arms the watchdog for a call. There is one for the connection, not one
-// for each call. The caller holds mu.
+// watch arms the watchdog for a call. The caller holds mu.
 func (c *Conn) watch(due time.Time) {
 	if c.watching && !due.Before(c.round) {
 		return
@@ -97,10 +106,10 @@ func (c *Conn) watch(due time.Time) {
 
 func (c *Conn) arm(round time.Time) {
 	c.round = round
-	if d := time.Until(round); c.watchdog == nil {
-		c.watchdog = time.AfterFunc(d, c.inspect)
+	if d := time.Until(round); c.timer == nil {
+		c.timer = time.AfterFunc(d, c.inspect)
 	} else {
-		c.watchdog.Reset(d)
+		c.timer.Reset(d)
 	}
 }
 

@@ -4,11 +4,21 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"runtime"
 	"slices"
 	"time"
 )
+
+// output is what the caller that writes needs to know. It outlives the one that
+// left: the next one goes on from there.
+type output struct {
+	unsent []byte      // a copy of what an interrupted writer left behind
+	bufs   net.Buffers // what is being written, shrinking
+	vec    [4][]byte   // the array under bufs
+	slowly *time.Timer // calls writesSlowly when a write takes longer than patience
+}
 
 // Start queues the call and sees to it that its request is written. It does
 // not wait for the reply: a caller may start calls on several connections and
@@ -118,7 +128,11 @@ func (c *Conn) checkIdle(call *Call) {
 	if c.taken.Load() != c.queue.first() {
 		return // an answer is to come, or there
 	}
-	idle := call.began.Sub(c.born) - time.Duration(c.heard.Load())
+	now := call.began // mostly, and the clock need not be asked again
+	if !call.Began.IsZero() {
+		now = time.Now()
+	}
+	idle := now.Sub(c.born) - time.Duration(c.heard.Load())
 	if !c.cfg.Strict && idle <= staleAfter {
 		return
 	}
@@ -177,12 +191,12 @@ func (c *Conn) send(ctx context.Context, call *Call, buf, value []byte, blocking
 	}
 	err := c.sendAll(buf, value)
 	if blocking {
-		c.slowly.Stop()
+		c.out.slowly.Stop()
 	}
 
 	c.mu.Lock()
 	c.writer, c.slow = nil, false
-	c.stuck = c.unsent != nil
+	c.stuck = c.out.unsent != nil
 	c.unpokeWrite()
 	if cap(buf) <= 2*maxPending {
 		c.spare = buf[:0]
@@ -202,32 +216,32 @@ func (c *Conn) send(ctx context.Context, call *Call, buf, value []byte, blocking
 // timeWrite has somebody read if the write that begins takes long. The caller
 // holds the turn.
 func (c *Conn) timeWrite() {
-	if c.slowly == nil {
-		c.slowly = time.AfterFunc(patience, c.writesSlowly)
+	if c.out.slowly == nil {
+		c.out.slowly = time.AfterFunc(patience, c.writesSlowly)
 		return
 	}
-	c.slowly.Reset(patience)
+	c.out.slowly.Reset(patience)
 }
 
 // sendAll writes until all is written or the writer has to leave.
 func (c *Conn) sendAll(buf, value []byte) error {
-	c.out = c.vec[:0]
-	if c.unsent != nil {
-		c.out = append(c.out, c.unsent)
-		c.unsent = nil
+	c.out.bufs = c.out.vec[:0]
+	if c.out.unsent != nil {
+		c.out.bufs = append(c.out.bufs, c.out.unsent)
+		c.out.unsent = nil
 	}
 	if len(buf) > 0 {
-		c.out = append(c.out, buf)
+		c.out.bufs = append(c.out.bufs, buf)
 	}
 	if value != nil {
-		c.out = append(c.out, value, c.tail)
+		c.out.bufs = append(c.out.bufs, value, c.tail)
 	}
-	for len(c.out) > 0 {
+	for len(c.out.bufs) > 0 {
 		var err error
-		if len(c.out) == 1 {
+		if len(c.out.bufs) == 1 {
 			err = c.sendOne()
 		} else {
-			_, err = c.out.WriteTo(c.nc)
+			_, err = c.out.bufs.WriteTo(c.nc)
 		}
 		if err == nil {
 			continue
@@ -236,8 +250,8 @@ func (c *Conn) sendAll(buf, value []byte) error {
 			return err // TLS does not go on after an interrupted write
 		}
 		if c.mustLeave() {
-			c.unsent = slices.Concat(c.out...)
-			c.out, c.vec = nil, [4][]byte{}
+			c.out.unsent = slices.Concat(c.out.bufs...)
+			c.out.bufs, c.out.vec = nil, [4][]byte{}
 			return nil
 		}
 	}
@@ -246,11 +260,11 @@ func (c *Conn) sendAll(buf, value []byte) error {
 
 // sendOne writes the only buffer of out, without the detour of a writev.
 func (c *Conn) sendOne() error {
-	n, err := c.nc.Write(c.out[0])
+	n, err := c.nc.Write(c.out.bufs[0])
 	if err == nil {
-		c.vec, c.out = [4][]byte{}, nil
+		c.out.vec, c.out.bufs = [4][]byte{}, nil
 		return nil
 	}
-	c.out[0] = c.out[0][n:]
+	c.out.bufs[0] = c.out.bufs[0][n:]
 	return err
 }
