@@ -22,43 +22,40 @@ func (s *store) end(ctx context.Context, v *version, how tombstone) error {
 // renew gives the session a new id and ends the old one. The copies of the new
 // id are made first, with the changes; nobody knows it before renew returns, and
 // the old id never gets what a login brings. Then the old id is ended, provided
-// that its version is still the one that was copied: what another request has
-// stored meanwhile is copied as well.
+// that its version is still the one that was copied. If another request has
+// stored something meanwhile, all begins anew, under another id.
 func (s *store) renew(ctx context.Context, v *version, b *batch) (*version, error) {
-	next := s.newVersion(newBase())
-	next.fresh = true
 	for range maxCommitRounds {
-		if err := s.succeed(ctx, next, v, b); err != nil {
+		next, err := s.succeed(ctx, v, b)
+		if err != nil {
 			return nil, err
 		}
 		ended, err := s.endVersion(ctx, v)
 		if ended {
 			return next, nil
 		}
-		if err == nil && v.rec.dead != alive {
-			err = ErrInvalidated
-		}
-		if err != nil {
-			s.end(ctx, next, invalidated) // nobody will ask for it; should this fail, it expires
+		s.end(ctx, next, invalidated) // nobody will ask for it; should this fail, it expires
+		switch {
+		case err != nil:
 			return nil, err
+		case v.rec.dead != alive:
+			return nil, ErrInvalidated
 		}
 	}
 	return nil, ErrConflict
 }
 
-// succeed stores v with the batch under the id of next.
-func (s *store) succeed(ctx context.Context, next, v *version, b *batch) error {
+// succeed stores v with the batch under a new id.
+func (s *store) succeed(ctx context.Context, v *version, b *batch) (*version, error) {
 	commit := newCommit()
 	rec, err := v.successor(&intent{batches: []*batch{{stored: b.stored, nonce: commit.nonce}}})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	next := s.newVersion(newBase())
 	rec.base, rec.node, rec.second = next.base, "", ""
-	if next.rec != nil {
-		rec.node, rec.second = next.rec.node, next.rec.second
-	}
-	next.rec, next.unwritten = rec, true
-	return s.settle(ctx, next, intent{batches: []*batch{commit}})
+	next.rec, next.fresh = rec, true
+	return next, s.settle(ctx, next, intent{batches: []*batch{commit}})
 }
 
 // endVersion ends the session if its newest version is v, which becomes the
@@ -76,5 +73,6 @@ func (s *store) endVersion(ctx context.Context, v *version) (bool, error) {
 		return false, err
 	}
 	s.each(v, func(i int) bool { return v.places[i].known == unknown }, func(i int) { s.fetch(ctx, v, i, false) })
-	return true, s.settle(ctx, v, in)
+	err = s.settle(ctx, v, in)
+	return err == nil && v.rec.committed(commit.nonce), err // another Renew may have been faster elsewhere
 }

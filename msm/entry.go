@@ -85,6 +85,9 @@ func (e *entry) end(how tombstone) (left []*batch) {
 	return left
 }
 
+// drop is end where nothing follows: what memcached lacks will never be stored.
+func (e *entry) drop(how tombstone) { fail(e.end(how), ErrInvalidated) }
+
 func (e *entry) isOver() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -200,6 +203,9 @@ func (e *entry) rebase() {
 		next := new(record) // another one, so that everybody sees the change
 		*next = *e.version.rec
 		for _, b := range unsaved {
+			if next.committed(b.nonce) {
+				continue // it was stored, and nobody knew
+			}
 			// One that fails will when it is stored, and is dropped then.
 			if with, err := next.with(&b.stored); err == nil {
 				next = with
@@ -227,9 +233,7 @@ func (e *entry) settled(batches []*batch, failure error) {
 		e.unsaved = slices.DeleteFunc(slices.Clone(e.unsaved), func(b *batch) bool { return slices.Contains(batches, b) })
 	})
 	if failure != nil {
-		for _, b := range batches {
-			b.failure.Store(&failure)
-		}
+		fail(batches, failure)
 	}
 	e.rebase()
 }

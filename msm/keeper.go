@@ -43,6 +43,13 @@ func (b *batch) failed() error {
 	return nil
 }
 
+// fail makes failure the reason why the batches will never be stored.
+func fail(batches []*batch, failure error) {
+	for _, b := range batches {
+		b.failure.Store(&failure)
+	}
+}
+
 // newCommit returns a batch without changes: a commit that makes or moves copies.
 func newCommit() *batch { return &batch{nonce: newNonce()} }
 

@@ -73,7 +73,7 @@ func (k *sticky) takeOver(ctx context.Context, id sessionID) (*hold, error) {
 	}
 	if v.rec.dead != alive {
 		if e := k.table.get(id.base); e != nil {
-			e.end(v.rec.dead)
+			e.drop(v.rec.dead)
 		}
 		return nil, superseded(v.rec)
 	}
@@ -137,8 +137,7 @@ func (k *sticky) confirm(ctx context.Context, e *entry) error {
 		e.locked(func() { e.confirmed = now })
 		return nil
 	}
-	same, err := k.store.confirm(ctx, e.version)
-	if same || err != nil {
+	if k.store.confirm(ctx, e.version) {
 		e.locked(func() { e.confirmed = now })
 		return nil
 	}
@@ -159,7 +158,7 @@ func (k *sticky) catchUp(ctx context.Context, e *entry) error {
 		e.locked(func() { e.confirmed = time.Now() })
 		return nil
 	case v.rec.dead != alive:
-		e.end(v.rec.dead)
+		e.drop(v.rec.dead)
 		return nil
 	case !v.unwritten:
 		k.store.mend(ctx, v)
@@ -228,7 +227,7 @@ func (k *sticky) settle(ctx context.Context, e *entry, in intent) error {
 func (k *sticky) failed(e *entry, was *version, err error) {
 	switch {
 	case errors.Is(err, ErrInvalidated):
-		e.end(e.version.rec.dead)
+		e.drop(e.version.rec.dead)
 	case errors.Is(err, ErrUnavailable):
 		e.locked(func() { e.node = "" })
 	}
@@ -386,7 +385,7 @@ func (k *sticky) end(ctx context.Context, h *hold) error {
 		return err
 	}
 	defer e.yield()
-	e.end(invalidated)
+	e.drop(invalidated)
 	return k.bury(ctx, e)
 }
 
@@ -423,7 +422,7 @@ func (k *sticky) expire(ctx context.Context, e *entry) error {
 			return nil
 		}
 	}
-	e.end(invalidated)
+	e.drop(invalidated)
 	if err := k.bury(ctx, e); err != nil {
 		k.queue.add(e.base, k.job(e))
 	}

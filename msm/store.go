@@ -144,16 +144,23 @@ func (s *store) search(ctx context.Context, v *version, floor uint16) error {
 	return nil
 }
 
-// missing tells whether a node that the newest copy names did not answer: it may
-// know better.
+// missing tells whether a node that did not answer may know better than the
+// newest copy: it is one of those that the copy names, or one of those has lost
+// it, and with it perhaps a tombstone that a third has.
 func (v *version) missing(floor uint16) bool {
 	best := v.newest(floor)
-	for i := range v.n {
-		if h := &v.places[i]; best >= 0 && h.known == silent && v.places[best].rec.names(h.server.name) {
-			return true
-		}
+	if best < 0 {
+		return false
 	}
-	return false
+	rec, silence, named, complete := v.places[best].rec, false, false, true
+	for i := range v.n {
+		h := &v.places[i]
+		names := rec.names(h.server.name)
+		silence = silence || h.known == silent
+		named = named || names && h.known == silent
+		complete = complete && (!names || h.known == present && h.raw() == v.places[best].raw())
+	}
+	return named || silence && !complete
 }
 
 // each runs f for the places that are wanted, at the same time.
@@ -315,20 +322,19 @@ func (s *store) fits(rec *record) error {
 }
 
 // confirm tells whether the copies are still v, and gives them new time to live.
-// It fails if no node answers.
-func (s *store) confirm(ctx context.Context, v *version) (bool, error) {
+func (s *store) confirm(ctx context.Context, v *version) bool {
 	defer s.stats.since(confirmation, s.stats.begin())
 	probe := s.newVersion(v.base)
 	probe.rec = v.rec // whose time-out is the one to give
 	node, second := probe.roles()
-	s.each(probe, func(i int) bool { return i == node || i == second }, func(i int) { s.fetch(ctx, probe, i, false) })
-	if node < 0 || probe.places[node].known == silent && (second < 0 || probe.places[second].known == silent) {
-		return false, unavailable(probe.failure())
+	if node < 0 {
+		return false
 	}
+	s.each(probe, func(i int) bool { return i == node || i == second }, func(i int) { s.fetch(ctx, probe, i, false) })
 	same := func(i int) bool {
 		return probe.places[i].known == present && probe.places[i].raw() == v.stamp
 	}
-	return node == v.home && same(node) && (second < 0 || probe.places[second].known == silent || same(second)), nil
+	return node == v.home && same(node) && (second < 0 || probe.places[second].known == silent || same(second))
 }
 
 // holders returns the ids of the nodes that have the session's newest version,
