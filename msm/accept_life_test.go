@@ -55,6 +55,36 @@ func TestSTK06_ShortTimeouts(t *testing.T) {
 	}
 }
 
+// STK-23: disabled, it is a session manager in memory: no traffic, ids without
+// node, and sessions that expire.
+func TestSTK23_Disabled(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		cfg.Disabled, cfg.MaxInactiveInterval = true, time.Minute
+		m := instance(t, cfg)
+		b := new(browser)
+		b.set(t, m, "who", "me")
+		if got := b.id(t); got.node != "" || got.epoch != 0 {
+			t.Errorf("id %v, want no node", got)
+		}
+		b.visit(m, func(s *Session) { must(t, s.Renew()) })
+		time.Sleep(59 * time.Second)
+		if got := b.get(t, m, "who"); got != "me" {
+			t.Errorf("after 59 s: who = %q, want me", got)
+		}
+		time.Sleep(time.Minute)
+		if got := b.get(t, m, "who"); got != "" {
+			t.Errorf("after a minute without use: who = %q, want none", got)
+		}
+		time.Sleep(time.Minute)
+		if n := len(m.table.all()); n != 0 {
+			t.Errorf("%d sessions are in the table, want none", n)
+		}
+		if n := ns.traffic(); n != 0 {
+			t.Errorf("%d commands were sent, want none", n)
+		}
+	})
+}
+
 // STK-24: a session that nobody asks for again leaves this process, and the
 // nodes.
 func TestSTK24_ForgottenSessionsAreDropped(t *testing.T) {
@@ -131,6 +161,31 @@ func TestSTK26_ReadsKeepSessionsAlive(t *testing.T) {
 					t.Errorf("after idleness: who = %q, want none in a new session", got)
 				}
 			})
+		})
+	}
+}
+
+// A session's own time-out counts like the general one.
+func TestSTK26_OwnTimeout(t *testing.T) {
+	for _, life := range []time.Duration{5 * time.Second, 10 * time.Hour} {
+		bubbleInBothModes(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+			m := instance(t, cfg)
+			b := new(browser)
+			b.visit(m, func(s *Session) {
+				must(t, s.Set("who", "me"))
+				must(t, s.SetMaxInactive(life))
+			})
+			for range 10 {
+				time.Sleep(life * 3 / 4)
+				if got := b.get(t, m, "who"); got != "me" {
+					t.Fatalf("who = %q, want me", got)
+				}
+				lives(t, ns, b, life)
+			}
+			time.Sleep(life + ttlSlack)
+			if got := b.get(t, m, "who"); got != "" {
+				t.Errorf("after idleness: who = %q, want none", got)
+			}
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package msm
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -189,6 +190,44 @@ func TestREQ08_RelocationCookie(t *testing.T) {
 	if want := " Path=/app; Domain=example.com; HttpOnly; Secure; SameSite=Strict"; attrs != want {
 		t.Errorf("attributes%s, want%s", attrs, want)
 	}
+}
+
+// What a handler changes after its headers have left is stored when it saves it
+// or returns, in a session whose cookie the browser has; none can begin then.
+func TestChangesAfterTheHeaders(t *testing.T) {
+	inBothModes(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		m := instance(t, cfg)
+		b := new(browser)
+		b.set(t, m, "who", "me")
+		b.serve(m, "/", func(w http.ResponseWriter, r *http.Request) {
+			s := From(r.Context())
+			must(t, s.Set("event", "1"))
+			must(t, http.NewResponseController(w).Flush())
+			must(t, s.Set("event", "2"))
+			must(t, s.Save(r.Context()))
+			if got := b.clone().get(t, m, "event"); got != "2" {
+				t.Errorf("saved: event = %q, want 2", got)
+			}
+			must(t, s.Set("event", "3"))
+			if err := s.Renew(); !errors.Is(err, ErrCommitted) {
+				t.Errorf("Renew = %v, want ErrCommitted", err)
+			}
+		})
+		cfg.Route = "tc2"
+		if got := b.get(t, instance(t, cfg), "event"); got != "3" {
+			t.Errorf("afterwards: event = %q, want 3", got)
+		}
+		items := ns.items()
+		new(browser).serve(m, "/", func(w http.ResponseWriter, r *http.Request) {
+			must(t, http.NewResponseController(w).Flush())
+			if err := From(r.Context()).Set("who", "nobody"); !errors.Is(err, ErrCommitted) {
+				t.Errorf("Set = %v, want ErrCommitted", err)
+			}
+		})
+		if got := ns.items(); got != items {
+			t.Errorf("%d items, want %d: nobody knows the new session", got, items)
+		}
+	})
 }
 
 // SR-50: nothing but the configured nodes is ever connected to, whatever cookies

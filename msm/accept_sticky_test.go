@@ -291,28 +291,34 @@ func TestSTK21_RefusedStore(t *testing.T) {
 	}
 }
 
-// STK-22: what could not be stored in the background is stored later, without
-// another change.
+// STK-22: what could not be stored in the background is stored when the nodes
+// are back, without another change, or any request at all.
 func TestSTK22_FailedBackupIsRepeated(t *testing.T) {
-	ns := startNodes(t, 2)
-	m := instance(t, stickyConfig(ns, "tc1"))
-	b := new(browser)
-	b.set(t, m, "who", "me")
-	rest(t, m)
-	ns.sicken(memcachetest.Fault{Fail: "SERVER_ERROR out of memory storing object"})
-	b.set(t, m, "who", "you")
-	if got := b.get(t, m, "who"); got != "you" {
-		t.Errorf("while no node takes it: who = %q, want you", got)
-	}
-	ns.sicken(memcachetest.Fault{})
-	poll(t, "both copies have the change", func() bool {
-		b.look(t, m)
-		right := 0
-		for _, rec := range ns.records(b.id(t).base) {
-			if a, _ := find(rec.attrs, "who"); string(a.data) == `"you"` {
-				right++
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		cfg.Route = "tc1"
+		m := instance(t, cfg)
+		b := new(browser)
+		stored := func(want string) {
+			t.Helper()
+			for _, id := range []string{"n1", "n2"} {
+				a, _ := find(ns.records(b.id(t).base)[id].attrs, "who")
+				if got := string(a.data); got != want {
+					t.Errorf("%s has who = %s, want %s", id, got, want)
+				}
 			}
 		}
-		return right == 2
+		b.set(t, m, "who", "me")
+		b.set(t, m, "who", "you")
+		synctest.Wait() // the backup is under way when the response leaves
+		stored(`"you"`)
+		ns.sicken(memcachetest.Fault{Fail: "SERVER_ERROR out of memory storing object"})
+		b.set(t, m, "who", "them")
+		if got := b.get(t, m, "who"); got != "them" {
+			t.Errorf("while no node takes it: who = %q, want them", got)
+		}
+		time.Sleep(300 * time.Millisecond)
+		ns.sicken(memcachetest.Fault{})
+		time.Sleep(sweepInterval - 500*time.Millisecond)
+		stored(`"them"`)
 	})
 }

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/seed99545744/msm/internal/memcached"
 	"github.com/seed99545744/msm/memcache"
 	"github.com/seed99545744/msm/memcache/memcachetest"
+	"github.com/seed99545744/msm/ring"
 )
 
 // These are the rows of sessions.md, section 5, that are about instances, their
@@ -96,6 +100,67 @@ func TestFailure11_InstancesApart(t *testing.T) {
 				t.Fatalf("%s: count = %d, want %d", mode, got, n+1)
 			}
 		}
+	}
+}
+
+// Row 12: one instance sees only n1, the other only n2. When both see all again,
+// there is one session, which is one of theirs, and all see the same; a session
+// that either has ended is over.
+func TestFailure12_SplitViews(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		t.Run(fmt.Sprint("ended: ", ended), func(t *testing.T) {
+			for _, mode := range []string{"sticky", "non-sticky"} {
+				t.Run(mode, func(t *testing.T) {
+					bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+						w1, w2 := newWire(t, ns, memcache.Config{}), newWire(t, ns, memcache.Config{})
+						cfg1, cfg2 := both(w1.config())[mode], both(w2.config())[mode]
+						cfg2.Route = "tc2"
+						m1, m2 := instance(t, cfg1), instance(t, cfg2)
+						b1 := new(browser)
+						b1.set(t, m1, "who", "me")
+						b2 := b1.clone()
+						w1.separate("n2")
+						w2.separate("n1")
+						b2.set(t, m2, "right", "x")
+						b2.set(t, m2, "right", "y")
+						if ended {
+							b1.visit(m1, func(s *Session) { must(t, s.Invalidate()) })
+						} else {
+							b1.set(t, m1, "left", "x")
+						}
+						w1.separate()
+						w2.separate()
+						must(t, errors.Join(w1.client.Reach(t.Context()), w2.client.Reach(t.Context())))
+						time.Sleep(2 * time.Second)
+						if ended {
+							b1 = b2.clone() // it has no cookie any more
+						}
+						var seen []string
+						for range 3 {
+							for _, m := range []*Manager{m1, m2} {
+								var who, left, right string
+								b1.visit(m, func(s *Session) {
+									_, err1 := s.Get("who", &who)
+									_, err2 := s.Get("left", &left)
+									_, err3 := s.Get("right", &right)
+									must(t, errors.Join(err1, err2, err3))
+								})
+								seen = append(seen, who+left+right)
+								time.Sleep(time.Second)
+							}
+						}
+						switch slices.Sort(seen); {
+						case seen[0] != seen[len(seen)-1]:
+							t.Errorf("the session is %q, want the same for all", slices.Compact(seen))
+						case ended && seen[0] != "":
+							t.Errorf("the session is %q, want none: it was ended", seen[0])
+						case !ended && seen[0] != "mex" && seen[0] != "mey" && seen[0] != "mexy":
+							t.Errorf("the session is %q, want what one of them stored", seen[0])
+						}
+					})
+				})
+			}
+		})
 	}
 }
 
@@ -241,6 +306,55 @@ func TestFailure22_DifferentNodeLists(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Row 23: the node list changes while requests run: no session and no change of
+// one is lost. Between two changes every session is used, or both its copies
+// could be on nodes that left.
+func TestFailure23_NodeListChanges(t *testing.T) {
+	ns := startNodes(t, 4)
+	for _, mode := range []string{"sticky", "non-sticky"} {
+		t.Run(mode, func(t *testing.T) {
+			w := newWire(t, ns, memcache.Config{})
+			full := w.client.Ring()
+			without := func(id string) *ring.Ring {
+				r, err := full.Without(id)
+				must(t, err)
+				return r
+			}
+			m := instance(t, both(w.config())[mode])
+			var over atomic.Bool
+			var group sync.WaitGroup
+			done := make([]atomic.Int64, 8) // requests of each user
+			for i := range done {
+				group.Go(func() {
+					b := new(browser)
+					for n := 1; !over.Load() && !t.Failed(); n++ {
+						var got int
+						w := b.visit(m, func(s *Session) {
+							err := visits.Update(s, func(n int, _ bool) (int, error) { return n + 1, nil })
+							if got, _, _ = visits.Get(s); err != nil || got != n {
+								t.Errorf("count = %d, %v; want %d", got, err, n)
+							}
+						})
+						if w.Code != http.StatusOK {
+							t.Errorf("request %d: status %d", n, w.Code)
+						}
+						done[i].Add(1)
+					}
+				})
+			}
+			for i := range 12 {
+				must(t, w.client.SetRing([]*ring.Ring{without("n4"), full, without("n1"), full}[i%4]))
+				for i := range done {
+					now := done[i].Load()
+					poll(t, "the session is used", func() bool { return done[i].Load() > now+1 || t.Failed() })
+				}
+			}
+			over.Store(true)
+			group.Wait()
+		})
 	}
 }
 

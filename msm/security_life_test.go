@@ -61,7 +61,29 @@ func TestSR23_RenewAtEachStepOfAnother(t *testing.T) {
 	}
 }
 
-// SR-23: the same, with requests that race.
+// SR-23: what another request has stored before Renew is in the session under
+// its new id.
+func TestSR23_RenewTakesAll(t *testing.T) {
+	inBothModes(t, 3, func(t *testing.T, ns *nodes, cfg Config) {
+		m := instance(t, cfg)
+		b := new(browser)
+		b.set(t, m, "who", "me")
+		b.visit(m, func(s *Session) {
+			_, err := s.Get("who", new(string))
+			must(t, err)
+			b.clone().set(t, m, "cart", "full")
+			must(t, s.Set("role", "admin"))
+			must(t, s.Renew())
+		})
+		for name, want := range map[string]string{"who": "me", "cart": "full", "role": "admin"} {
+			if got := b.get(t, m, name); got != want {
+				t.Errorf("%s = %q, want %s", name, got, want)
+			}
+		}
+	})
+}
+
+// SR-23: Renew and requests that race with it.
 func TestSR23_RenewRaces(t *testing.T) {
 	inBothModes(t, 3, func(t *testing.T, ns *nodes, cfg Config) {
 		other := cfg
@@ -138,6 +160,43 @@ func TestSR24_CrashDuringRenew(t *testing.T) {
 				t.Error("Renew never finished")
 			}
 		})
+	}
+}
+
+// SR-26: a node that is unreachable while a session ends, or is renewed, cannot
+// bring it back when it is there again.
+func TestSR26_EndDuringPartition(t *testing.T) {
+	ends := map[string]func(s *Session) error{"Invalidate": (*Session).Invalidate, "Renew": (*Session).Renew}
+	for how, end := range ends {
+		for _, away := range []string{"home", "second"} {
+			t.Run(how+", the "+away+" node away", func(t *testing.T) {
+				bubbleInBothModes(t, 3, func(t *testing.T, ns *nodes, cfg Config) {
+					m := instance(t, cfg)
+					b := new(browser)
+					b.set(t, m, "who", "me")
+					old := b.clone()
+					node := b.id(t).node
+					if away == "second" {
+						for id := range ns.copies(b.id(t).base) {
+							if id != b.id(t).node {
+								node = id
+							}
+						}
+					}
+					ns.refuse(node)
+					b.visit(m, func(s *Session) { must(t, end(s)) })
+					ns.node(node).SetFault(memcachetest.Fault{}) // with what it had
+					must(t, cfg.Client.Reach(t.Context()))
+					time.Sleep(time.Second)
+					cfg.Route = "tc2"
+					for _, m := range []*Manager{m, instance(t, cfg)} {
+						if got := old.clone().get(t, m, "who"); got != "" {
+							t.Errorf("the old cookie has who = %q", got)
+						}
+					}
+				})
+			})
+		}
 	}
 }
 
@@ -247,4 +306,31 @@ func TestSR51_BoundedRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// SR-59: 100 requests change one attribute of one session at the same time: all
+// of them are stored, soon.
+func TestSR59_ManyWriters(t *testing.T) {
+	inBothModes(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		const n = 100
+		m := instance(t, cfg)
+		b := new(browser)
+		begin := time.Now()
+		for range n {
+			b.count(t, m)
+		}
+		serial := time.Since(begin)
+		begin = time.Now()
+		var group sync.WaitGroup
+		for range n {
+			group.Go(func() { b.clone().count(t, m) })
+		}
+		group.Wait()
+		if took := time.Since(begin); took > 2*serial+500*time.Millisecond {
+			t.Errorf("%d in parallel took %v, one after the other %v", n, took, serial)
+		}
+		if got := b.count(t, m); got != 2*n+1 {
+			t.Errorf("count = %d, want %d", got, 2*n+1)
+		}
+	})
 }

@@ -20,6 +20,42 @@ import (
 	"github.com/seed99545744/msm/memcache/memcachetest"
 )
 
+// SR-35: an older value of the same session, put back by somebody who can write
+// to memcached, is refused by an instance that knows a newer one, and by a cookie
+// of a later epoch. What remains is written in SECURITY.md.
+func TestSR35_Replay(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		mode string
+		move bool // a new epoch
+	}{{"a sticky instance knows better", "sticky", false}, {"the cookie knows better", "non-sticky", true}, {"both do", "sticky", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, 3, func(t *testing.T, ns *nodes, cfg Config) {
+				cfg = both(cfg)[tt.mode]
+				cfg.ValueKeys = [][]byte{randomKey()}
+				m := instance(t, cfg)
+				b := new(browser)
+				b.set(t, m, "who", "old")
+				recorded := ns.copies(b.id(t).base)
+				if tt.move {
+					home := b.id(t).node
+					ns.refuse(home)
+					b.set(t, m, "who", "new")
+					ns.comeBack(t, cfg, home)
+				}
+				b.set(t, m, "who", "new")
+				for id, item := range recorded {
+					ns.node(id).SetItem(item)
+				}
+				time.Sleep(2 * confirmInterval) // until then a sticky instance would not look
+				if got := b.get(t, m, "who"); got == "old" || tt.mode == "sticky" && got != "new" {
+					t.Errorf("who = %q, want new", got)
+				}
+			})
+		})
+	}
+}
+
 // SR-44, Row 9: a session that grows too large is refused here, with the names of its
 // largest attributes and nothing else of it; what was stored stays.
 func TestSR44_Oversize(t *testing.T) {
