@@ -292,14 +292,14 @@ func (r *request) acknowledge() {
 
 // evidence is by what the version is known that has all changes so far; certain
 // is whether memcached is said to have it.
-func (s *Session) evidence() (base string, nonce uint64, at stamp, certain bool) {
+func (s *Session) evidence() (base string, n nonce, at stamp, certain bool) {
 	s.mu.Lock()
 	h := s.hold
 	s.mu.Unlock()
 	if h == nil || h.fresh {
 		return "", 0, 0, false
 	}
-	return h.rec.base, h.rec.nonces[0], h.stamp, h.entry == nil || !h.entry.dirty()
+	return h.rec.base, h.rec.nonces.last(), h.stamp, h.entry == nil || !h.entry.dirty()
 }
 
 func (r *request) note(format string, args ...any) {

@@ -30,7 +30,7 @@ type intent struct {
 
 // maxGroup is how many batches are stored together: their nonces must not push
 // each other out of the record.
-const maxGroup = maxNonces / 2
+const maxGroup = maxOwnNonces / 2
 
 func (in *intent) commits() bool { return len(in.batches) > 0 }
 
@@ -299,7 +299,7 @@ func (v *version) successor(in *intent) (*record, error) {
 		if err != nil {
 			return nil, &batchError{b, err}
 		}
-		next.pushNonce(b.nonce)
+		next.nonces = rec.nonces.with(b.nonce)
 		rec = next
 	}
 	if in.end != alive {
@@ -309,12 +309,7 @@ func (v *version) successor(in *intent) (*record, error) {
 }
 
 // committed tells whether the commit of that nonce is part of the record.
-func (r *record) committed(nonce uint64) bool { return slices.Contains(r.nonces[:], nonce) }
-
-func (r *record) pushNonce(nonce uint64) {
-	copy(r.nonces[1:], r.nonces[:])
-	r.nonces[0] = nonce
-}
+func (r *record) committed(n nonce) bool { return slices.Contains(r.nonces, n) }
 
 // put stores a record at a place: with CAS over what is known to lie there,
 // with add otherwise.
@@ -444,5 +439,5 @@ func (h *replica) has(v *version, at stamp) bool {
 	case !h.stamp().newerThan(v.stamp):
 		return h.rec == nil || h.rec.dead == v.rec.dead
 	}
-	return h.readable() && h.rec.dead == v.rec.dead && (h.stamp().epoch() == v.stamp.epoch() || h.rec.committed(v.rec.nonces[0]))
+	return h.readable() && h.rec.dead == v.rec.dead && (h.stamp().epoch() == v.stamp.epoch() || h.rec.committed(v.rec.nonces.last()))
 }

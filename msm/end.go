@@ -16,7 +16,7 @@ func (s *store) end(ctx context.Context, v *version, how tombstone) error {
 	defer s.stats.since(sessionDeletion, s.stats.begin())
 	s.reachAll(ctx, v)
 	s.each(v, func(i int) bool { return v.places[i].known == unknown }, func(i int) { s.fetch(ctx, v, i, false) })
-	return s.settle(ctx, v, intent{batches: []*batch{newCommit()}, end: how})
+	return s.settle(ctx, v, intent{batches: []*batch{s.author.newCommit()}, end: how})
 }
 
 // renew gives the session a new id and ends the old one. The copies of the new
@@ -47,7 +47,7 @@ func (s *store) renew(ctx context.Context, v *version, b *batch) (*version, erro
 
 // succeed stores v with the batch under a new id.
 func (s *store) succeed(ctx context.Context, v *version, b *batch) (*version, error) {
-	commit := newCommit()
+	commit := s.author.newCommit()
 	rec, err := v.successor(&intent{batches: []*batch{{stored: b.stored, nonce: commit.nonce}}})
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (s *store) succeed(ctx context.Context, v *version, b *batch) (*version, er
 // endVersion ends the session if its newest version is v, which becomes the
 // newest one otherwise.
 func (s *store) endVersion(ctx context.Context, v *version) (bool, error) {
-	commit := newCommit()
+	commit := s.author.newCommit()
 	in := intent{batches: []*batch{commit}, end: renewed, reached: true}
 	s.reachAll(ctx, v)
 	node, second := v.roles()

@@ -41,7 +41,7 @@ func TestLeftOverOfRenew(t *testing.T) {
 	k := m.core.Load().keeper.(*sticky)
 	e := k.table.get(b.id(t).base)
 	// A request that has published, and whose store comes later than Renew.
-	left := &batch{nonce: newNonce()}
+	left := &batch{nonce: author(1).newNonce()}
 	a, err := m.core.Load().encode("late", "kept")
 	must(t, err)
 	left.stored.set(a)
@@ -114,7 +114,7 @@ func TestWaitingInVain(t *testing.T) {
 	b.set(t, m, "who", "me")
 	convoys := m.core.Load().keeper.(*nonSticky).convoys
 	base := b.id(t).base
-	if convoys.join(base, newCommit()) != nil {
+	if convoys.join(base, author(1).newCommit()) != nil {
 		t.Fatal("somebody stores the session")
 	}
 	var err error

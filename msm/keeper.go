@@ -30,7 +30,7 @@ type keeper interface {
 type batch struct {
 	stored changes
 	local  changes // to attributes that are not stored
-	nonce  uint64  // names the commit; 0 while changes can be added
+	nonce  nonce   // names the commit; 0 while changes can be added
 
 	failure atomic.Pointer[error] // why no entry will ever store it; Renew passes a batch from one entry to the next
 }
@@ -49,9 +49,6 @@ func fail(batches []*batch, failure error) {
 		b.failure.Store(&failure)
 	}
 }
-
-// newCommit returns a batch without changes: a commit that makes or moves copies.
-func newCommit() *batch { return &batch{nonce: newNonce()} }
 
 func (b *batch) empty() bool { return b.stored.empty() && b.local.empty() }
 

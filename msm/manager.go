@@ -26,6 +26,7 @@ type core struct {
 	cfg       Config // with its defaults
 	store     *store // nil if sessions stay in this process
 	owned     bool   // the store's client was made here
+	author    author // of commits
 	anonymous bool   // cookies name no node
 	keeper    keeper
 	locks     *locks // nil: no request has its session to itself
@@ -57,7 +58,7 @@ func (m *Manager) build(cfg Config) (*core, error) {
 	cfg, err := cfg.withDefaults()
 	var p problems
 	p.check(err)
-	c := &core{cfg: cfg, buffers: newBufferPool(), log: cfg.Logger, codecs: newCodecs(cfg.Transcoder)}
+	c := &core{cfg: cfg, author: newAuthor(), buffers: newBufferPool(), log: cfg.Logger, codecs: newCodecs(cfg.Transcoder)}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -98,6 +99,7 @@ func (m *Manager) build(cfg Config) (*core, error) {
 	c.queue = newQueue(cfg.BackupThreadCount, c.storeTimeout(), c.lost)
 	if client != nil && !cfg.Disabled {
 		c.store = &store{
+			author: c.author,
 			client: client, keys: keyspace{prefix}, seal: seal, failover: failover,
 			maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: c.stats,
 		}
@@ -117,7 +119,7 @@ func (m *Manager) keep(c *core, policy policy) {
 	if !policy.isNone() {
 		c.log.Warn("msm: Config.LockingMode has no effect on sticky sessions: set NonSticky, or leave it empty")
 	}
-	k := &sticky{table: m.table, store: c.store, route: cfg.Route, sync: cfg.SessionBackupSync, queue: c.queue}
+	k := &sticky{author: c.author, table: m.table, store: c.store, route: cfg.Route, sync: cfg.SessionBackupSync, queue: c.queue}
 	m.table.setSweep(k.sweep)
 	c.keeper = k
 }

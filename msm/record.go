@@ -14,7 +14,6 @@ import (
 const (
 	maxAttrs       = 256
 	maxAttrNameLen = 64 // bytes
-	maxNonces      = 8
 )
 
 // Errors of parseRecord and of sealer.open, wrapped.
@@ -59,12 +58,12 @@ const (
 type record struct {
 	base        string
 	created     time.Time
-	accessed    time.Time         // of the last store
-	maxInactive time.Duration     // negative: never expires
-	maxLife     time.Duration     // from created on; 0: no bound
-	nonces      [maxNonces]uint64 // of the last commits, newest first; 0: none
-	node        string            // the session's node at the last store; "": it has no name
-	second      string            // that of the second copy; "": there was none
+	accessed    time.Time     // of the last store
+	maxInactive time.Duration // negative: never expires
+	maxLife     time.Duration // from created on; 0: no bound
+	nonces      nonces
+	node        string // the session's node at the last store; "": it has no name
+	second      string // that of the second copy; "": there was none
 	dead        tombstone
 	attrs       []attr // sorted by name, no name twice; of a dead session none is stored
 	unknown     []byte // whole frames of later releases, kept as they are
@@ -119,7 +118,7 @@ func (r *record) appendTo(dst []byte) []byte {
 
 // sizeBound is at least the length of what appendTo appends.
 func (r *record) sizeBound() int {
-	size := 2 + 2 + baseLen + 4*binary.MaxVarintLen64 + 2 + 8*maxNonces + 3 + 1 + 2*maxNodeLen + 3 + len(r.unknown)
+	size := 2 + 2 + baseLen + 4*binary.MaxVarintLen64 + 3 + 8*len(r.nonces) + 3 + 1 + 2*maxNodeLen + 3 + len(r.unknown)
 	for _, a := range r.attrs {
 		size += 1 + binary.MaxVarintLen64 + 2 + len(a.name) + len(a.data)
 	}
@@ -138,16 +137,13 @@ func (r *record) appendHead(dst []byte) []byte {
 }
 
 func (r *record) appendNonces(dst []byte) []byte {
-	n := maxNonces
-	for n > 0 && r.nonces[n-1] == 0 {
-		n--
-	}
-	if n == 0 {
+	if len(r.nonces) == 0 {
 		return dst
 	}
-	dst = append(dst, frameNonces, byte(8*n))
-	for _, nonce := range r.nonces[:n] {
-		dst = binary.BigEndian.AppendUint64(dst, nonce)
+	dst = append(dst, frameNonces)
+	dst = binary.AppendUvarint(dst, uint64(8*len(r.nonces)))
+	for _, n := range r.nonces {
+		dst = binary.BigEndian.AppendUint64(dst, uint64(n))
 	}
 	return dst
 }
@@ -338,11 +334,11 @@ func (r *record) parseNonces(p []byte) bool {
 	if len(p) == 0 || len(p)%8 != 0 || len(p) > 8*maxNonces {
 		return false
 	}
-	n := len(p) / 8
-	for i := range n {
-		r.nonces[i] = binary.BigEndian.Uint64(p[8*i:])
+	r.nonces = make(nonces, 0, len(p)/8)
+	for ; len(p) > 0; p = p[8:] {
+		r.nonces = append(r.nonces, nonce(binary.BigEndian.Uint64(p)))
 	}
-	return r.nonces[n-1] != 0
+	return !slices.Contains(r.nonces, 0)
 }
 
 func (r *record) parsePlace(p []byte) bool {

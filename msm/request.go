@@ -205,7 +205,7 @@ func (s *Session) flushSealed(ctx context.Context) error {
 func (s *Session) commit(ctx context.Context) error {
 	b := s.unsaved[0]
 	if b.nonce == 0 {
-		b.nonce = newNonce()
+		b.nonce = s.core.author.newNonce()
 	}
 	h := *s.hold // readers go on with the old one
 	if err := s.core.keeper.commit(ctx, &h, b); err != nil {

@@ -20,11 +20,12 @@ const accessSlack = 2 * time.Second
 // safe for concurrent use.
 type sticky struct {
 	// Immutable.
-	table *table
-	store *store // nil: there is no memcached
-	route string
-	sync  bool // commits wait for both copies
-	queue *queue
+	table  *table
+	store  *store // nil: there is no memcached
+	route  string
+	sync   bool // commits wait for both copies
+	queue  *queue
+	author author
 }
 
 func (k *sticky) load(ctx context.Context, id sessionID) (*hold, error) {
@@ -104,7 +105,7 @@ func (k *sticky) join(ctx context.Context, e *entry, v *version) error {
 	if k.route != "" {
 		return nil
 	}
-	if err := k.settle(ctx, e, intent{batches: []*batch{newCommit()}, fence: true}); err != nil {
+	if err := k.settle(ctx, e, intent{batches: []*batch{k.author.newCommit()}, fence: true}); err != nil {
 		return err
 	}
 	k.adopt(e, e.version)
@@ -181,9 +182,9 @@ func (k *sticky) flush(ctx context.Context, e *entry, later func(*version)) (dro
 		switch {
 		case len(batches) > 0:
 		case e.version.fresh || e.version.unwritten:
-			in.batches = []*batch{newCommit()}
+			in.batches = []*batch{k.author.newCommit()}
 		case later == nil && e.isBehind():
-			in.batches = []*batch{{nonce: e.version.rec.nonces[0]}}
+			in.batches = []*batch{{nonce: e.version.rec.nonces.last()}}
 		default:
 			return dropped
 		}
@@ -376,7 +377,7 @@ func (k *sticky) rename(e *entry, b *batch) (*entry, error) {
 	}
 	next := newEntry(&rec, v)
 	e.locked(func() { next.local, next.accessed = e.local, e.accessed })
-	return next, next.publish(&batch{stored: b.stored, nonce: newNonce()}, k.fits)
+	return next, next.publish(&batch{stored: b.stored, nonce: k.author.newNonce()}, k.fits)
 }
 
 func (k *sticky) end(ctx context.Context, h *hold) error {

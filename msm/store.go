@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
@@ -35,6 +34,7 @@ type store struct {
 	failover      map[string]bool // node ids
 	maxInactive   time.Duration   // of sessions that do not say otherwise
 	backupTimeout time.Duration   // for the second copy
+	author        author
 	stats         *counters
 
 	nodes atomic.Pointer[topology]
@@ -356,6 +356,3 @@ func (s *store) holders(ctx context.Context, base string) ([]string, error) {
 	}
 	return ids, nil
 }
-
-// newNonce names a commit.
-func newNonce() uint64 { return rand.Uint64() | 1 } // never 0, which is no nonce

@@ -46,12 +46,12 @@ func (c *counters) settled(was *version, in *intent, begin time.Time, err error)
 
 // merged counts a commit between which and the record that its request had seen
 // others have changed the session.
-func (c *counters) merged(seen, stored *record, nonce uint64) {
-	if c == nil || seen.nonces[0] == 0 { // never stored before
+func (c *counters) merged(seen, stored *record, n nonce) {
+	if c == nil || len(seen.nonces) == 0 { // never stored before
 		return
 	}
-	i := slices.Index(stored.nonces[:], nonce) + 1
-	if i < len(stored.nonces) && stored.nonces[i] != seen.nonces[0] {
+	i := slices.Index(stored.nonces, n) + 1
+	if i < len(stored.nonces) && stored.nonces[i] != seen.nonces.last() {
 		c.count(merges)
 	}
 }
