@@ -268,6 +268,16 @@ func (v *version) adopt(i int) {
 	v.fresh, v.unwritten = false, false
 }
 
+// isNowhere tells whether every place said that it has no copy.
+func (v *version) isNowhere() bool {
+	for i := range v.n {
+		if v.places[i].known != absent {
+			return false
+		}
+	}
+	return v.rec == nil
+}
+
 // failure joins the errors of the places that did not answer.
 func (v *version) failure() error {
 	var errs []error

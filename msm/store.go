@@ -37,7 +37,8 @@ type store struct {
 	author        author
 	stats         *counters
 
-	nodes atomic.Pointer[topology]
+	absent absences
+	nodes  atomic.Pointer[topology]
 }
 
 // topology returns the servers of the client's ring in force.
@@ -71,10 +72,16 @@ func ttl(maxInactive time.Duration) time.Duration {
 // Two copies that agree are believed; anything else is searched everywhere, and
 // mended.
 func (s *store) load(ctx context.Context, base string, floor uint16) (*version, error) {
+	if s.absent.has(base, floor) {
+		return s.newVersion(base), nil
+	}
 	begin := s.stats.begin()
 	v, err := s.find(ctx, base, floor)
 	if err != nil {
 		return nil, err
+	}
+	if v.isNowhere() {
+		s.absent.add(base, floor)
 	}
 	err = s.judge(ctx, v)
 	if err == nil && v.rec != nil {
