@@ -17,43 +17,60 @@ const (
 	// in whole seconds and may drop it up to one second early.
 	leaseSlack = time.Second
 
+	// firstLength is the length of a lease that was left to somebody, until it
+	// is renewed for the first time: others wait no longer for a heir that has
+	// died while it was waiting.
+	firstLength = time.Second
+
 	// maxRenewals is how often a lease is renewed, at half its time each: a
 	// handler that never returns keeps others waiting for ten leases, not for ever.
 	maxRenewals = 18
 
-	// maxLeaseTries is how often a change of the item is tried that met another
-	// one: the word of somebody who waits, as a rule.
-	maxLeaseTries = 3
+	// withdrawTime is how long it may take to leave the queue.
+	withdrawTime = 100 * time.Millisecond
 
-	// Somebody who waits looks again after minLook to maxLook, at random.
+	// maxLeaseTries is how often a change of the item is tried that met another
+	// one: somebody who has joined or left the queue, as a rule.
+	maxLeaseTries = 8
+
+	// Somebody in the queue looks again after minLook to maxLook, at random.
 	minLook = 500 * time.Microsecond
 	maxLook = 1500 * time.Microsecond
 )
 
-// wantedMark is what those who wait for a lease append to its item.
-const wantedMark = "!"
-
-// lease is the lock of a session on a node: an item with a token that nobody
-// else has, and with a time to live, so that it ends when its instance dies. It
-// protects nothing by itself: sessions are stored by CAS with and without it.
+// lease is the lock of a session on a node: an item with a time to live, so that
+// it ends when its instance dies. It protects nothing by itself: sessions are
+// stored by CAS with and without it.
+//
+// The item begins with the token of the lease that has the lock. Behind it is
+// the queue: others append "+" and their token when they begin to wait, and "-"
+// and their token when they have waited long enough. Append makes the CAS of the
+// lease invalid, which so learns of them, and leaves the time to live as it is.
+// Who ends its lease leaves the item to the first in the queue who still waits.
+//
+// Nothing depends on the queue but the order. When the item is lost, everybody
+// asks for the lock anew; one in the queue who has died keeps the others waiting
+// for firstLength and a second, after which the item is lost.
 type lease struct {
 	// Immutable.
 	client   *memcache.Client // every operation goes to the node
 	key      string
-	token    string
+	token    string        // nobody else has it
 	length   time.Duration // it is renewed when half of that has passed
 	patience time.Duration // for renewing it and giving it back
 
-	// turn is held by whoever talks to the node about the lease: a lock that may
-	// be held over a round trip.
+	// Owned by who waits for the lock, or has it.
+	open  bool      // the lease may have the lock, or be in the queue: the node has not said
+	taken time.Time // when it got the lock
+
+	// turn is held by whoever talks to the node about a lease that has the lock: a
+	// lock that may be held over a round trip.
 	turn chan struct{}
 
 	// Owned by who has the turn.
-	taken    time.Time     // does not change any more once it was
 	item     memcache.Item // CAS 0: the node has not told it
 	timer    *time.Timer   // of the next renewal
 	renewals int
-	doubtful bool // it was asked for, and the node did not say
 	over     bool
 }
 
@@ -61,55 +78,139 @@ func newLease(node *memcache.Client, key string, length, patience time.Duration)
 	return &lease{client: node, key: key, token: rand.Text(), length: length, patience: patience, turn: make(chan struct{}, 1)}
 }
 
-// await takes the lock as soon as the node gives it, but does not ask before
-// that time.
-func (l *lease) await(ctx context.Context, notBefore time.Time) error {
-	err := sleep(ctx, time.Until(notBefore))
-	for err == nil {
-		if err = l.take(ctx); !errors.Is(err, memcache.ErrNotStored) {
-			return err
+// await waits until the lease has the lock. After an error it is to be dropped.
+func (l *lease) await(ctx context.Context) error {
+	err := memcache.ErrMiss
+	for errors.Is(err, memcache.ErrMiss) {
+		if err = l.take(ctx); errors.Is(err, memcache.ErrNotStored) {
+			err = l.lineUp(ctx)
 		}
-		err = l.watch(ctx)
+	}
+	if err != nil && l.withdraw() {
+		return nil // it came at the last moment
 	}
 	return err
 }
 
 // take asks the node for the lock, once. ErrNotStored if somebody has it.
 func (l *lease) take(ctx context.Context) error {
-	l.turn <- struct{}{}
-	defer func() { <-l.turn }()
-	l.taken = time.Now()
-	l.item = memcache.Item{Key: l.key, Value: []byte(l.token), TTL: l.length + leaseSlack}
-	err := l.client.Add(ctx, &l.item)
+	now := time.Now()
+	item := memcache.Item{Key: l.key, Value: []byte(l.token), TTL: l.length + leaseSlack}
+	err := l.client.Add(ctx, &item)
 	if err != nil {
-		l.doubtful = isUncertain(err)
+		l.open = isUncertain(err)
 		return err
 	}
-	l.timer = time.AfterFunc(l.length/2, l.renew) // ends with some round trips; end stops it, or waits for it
+	l.begin(item, now, l.length)
 	return nil
 }
 
-// watch returns when nobody has the lock. Whoever has it is told that somebody
-// waits.
-func (l *lease) watch(ctx context.Context) error {
-	for {
-		item, err := l.client.Get(ctx, l.key)
-		if errors.Is(err, memcache.ErrMiss) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if !strings.HasSuffix(string(item.Value), wantedMark) {
-			// Append leaves the time to live as it is. Should it fail, the next look
-			// finds no mark again.
-			l.client.Append(ctx, &memcache.Item{Key: l.key, Value: []byte(wantedMark)})
-		}
-		if err := sleep(ctx, minLook+mathrand.N(maxLook-minLook)); err != nil {
-			return err
+// begin is called when the lease has the lock.
+func (l *lease) begin(item memcache.Item, now time.Time, length time.Duration) {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	l.item, l.taken, l.open = item, now, false
+	l.timer = time.AfterFunc(length/2, l.renew) // ends with some round trips; end stops it, or waits for it
+}
+
+// lineUp waits in the queue of the lock until it comes to the lease. ErrMiss if
+// there is none any more.
+func (l *lease) lineUp(ctx context.Context) error {
+	err := l.say(ctx, "+")
+	for had := false; err == nil && !had; {
+		if err = sleep(ctx, minLook+mathrand.N(maxLook-minLook)); err == nil {
+			had, err = l.look(ctx)
 		}
 	}
+	return err
 }
+
+// say adds a word about the lease to the queue. ErrMiss if there is none.
+func (l *lease) say(ctx context.Context, word string) error {
+	l.open = true
+	err := l.client.Append(ctx, &memcache.Item{Key: l.key, Value: []byte(word + l.token)})
+	if errors.Is(err, memcache.ErrNotStored) {
+		l.open, err = false, memcache.ErrMiss
+	}
+	return err
+}
+
+// look tells whether the lease has the lock. ErrMiss if it is not even in the
+// queue.
+func (l *lease) look(ctx context.Context) (had bool, err error) {
+	now := time.Now()
+	item, err := l.client.Get(ctx, l.key)
+	if err == nil {
+		var queue string
+		if had, queue = l.split(item); had {
+			l.begin(item, now, min(firstLength, l.length))
+		} else if !strings.Contains(queue, "+"+l.token) {
+			err = memcache.ErrMiss
+		}
+	}
+	if errors.Is(err, memcache.ErrMiss) {
+		l.open = false
+	}
+	return had, err
+}
+
+// withdraw gives up waiting, and tells whether the lease has the lock
+// nevertheless. When the node does not answer soon, that stays open.
+func (l *lease) withdraw() (had bool) {
+	if !l.open {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), withdrawTime)
+	defer cancel()
+	if l.say(ctx, "-") != nil {
+		return false
+	}
+	had, err := l.look(ctx)
+	l.open = l.open && err != nil
+	return had
+}
+
+// drop ends a lease that has not got the lock, as far as is known: nobody shall
+// wait for what nobody has.
+func (l *lease) drop() {
+	if l.withdraw() {
+		l.end()
+	}
+}
+
+// split tells whether the lock that an item stands for is the lease's, and what
+// else is in it.
+func (l *lease) split(item memcache.Item) (owner bool, queue string) {
+	queue, owner = strings.CutPrefix(string(item.Value), l.token)
+	return owner, queue
+}
+
+// waiting is a queue without those who have left it.
+func waiting(queue string) string {
+	var rest strings.Builder
+	for token := ""; ; {
+		if token, queue = heir(queue); token == "" {
+			return rest.String()
+		}
+		rest.WriteString("+" + token)
+	}
+}
+
+// heir returns the token of the first in a queue who still waits, and the queue
+// behind it; "" if there is none.
+func heir(queue string) (token, rest string) {
+	const entry = len("+") + tokenLen
+	for ; len(queue) >= entry; queue = queue[entry:] {
+		token, rest = queue[1:entry], queue[entry:]
+		if queue[0] == '+' && !strings.Contains(rest, "-"+token) {
+			return token, rest
+		}
+	}
+	return "", ""
+}
+
+// tokenLen is the length of what rand.Text returns.
+const tokenLen = 26
 
 // renew gives the item new time to live.
 func (l *lease) renew() {
@@ -120,7 +221,8 @@ func (l *lease) renew() {
 	}
 	l.renewals++
 	err := l.change(func(ctx context.Context, item *memcache.Item) error {
-		item.TTL = l.length + leaseSlack
+		_, queue := l.split(*item)
+		item.Value, item.TTL = []byte(l.token+waiting(queue)), l.length+leaseSlack
 		return l.client.CompareAndSwap(ctx, item)
 	})
 	if !isLost(err) { // what went wrong may go right the next time
@@ -128,40 +230,42 @@ func (l *lease) renew() {
 	}
 }
 
-// end gives the lock back, if it is still this lease's, and tells whether
-// somebody waits for it on another instance.
-func (l *lease) end() (wanted bool) {
+// end leaves the lock to the first in its queue, or to nobody, if it is still
+// the lease's. What cannot be done now happens when the item expires.
+func (l *lease) end() {
 	l.turn <- struct{}{}
 	defer func() { <-l.turn }()
+	if l.over {
+		return // what lies there now is not the lease's
+	}
 	l.over = true
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	// What cannot be removed now expires.
-	l.change(func(ctx context.Context, item *memcache.Item) error {
-		err := l.client.CompareAndDelete(ctx, item)
-		if errors.Is(err, memcache.ErrUnsupported) {
-			item.TTL = -1 // expired at once
-			err = l.client.CompareAndSwap(ctx, item)
-		}
-		return err
-	})
-	return len(l.item.Value) > len(l.token)
+	l.change(l.pass)
 }
 
-// drop is end for a lease that was not had, as far as is known: nobody shall
-// wait for what nobody has.
-func (l *lease) drop() {
-	if l.doubtful {
-		l.end()
+// pass leaves an item to its heir.
+func (l *lease) pass(ctx context.Context, item *memcache.Item) error {
+	_, queue := l.split(*item)
+	if token, rest := heir(queue); token != "" {
+		item.Value, item.TTL = []byte(token+rest), min(firstLength, l.length)+leaseSlack
+		return l.client.CompareAndSwap(ctx, item)
 	}
+	err := l.client.CompareAndDelete(ctx, item)
+	if errors.Is(err, memcache.ErrUnsupported) {
+		item.TTL = -1 // expired at once
+		err = l.client.CompareAndSwap(ctx, item)
+	}
+	return err
 }
 
-// change does something to the item, provided that it is this lease's. The
-// caller has the turn. isLost if it is not, or there is none.
+// change does something to the item, provided that it is the lease's. The caller
+// has the turn. isLost if it is not, or there is none.
 //
-// The CAS that was told may not do: the item has a mark now, or the connection
-// has died that vouched for the CAS. The token tells whose the item is.
+// The CAS that was told may not do: somebody has joined the queue, or the
+// connection has died that vouched for the CAS. The token tells whose the item
+// is.
 func (l *lease) change(do func(context.Context, *memcache.Item) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), l.patience)
 	defer cancel()
@@ -172,7 +276,7 @@ func (l *lease) change(do func(context.Context, *memcache.Item) error) error {
 			if item, err = l.client.Get(ctx, l.key); err != nil {
 				return err
 			}
-			if !strings.HasPrefix(string(item.Value), l.token) {
+			if owner, _ := l.split(item); !owner {
 				return memcache.ErrMiss
 			}
 			l.item = item
@@ -184,9 +288,6 @@ func (l *lease) change(do func(context.Context, *memcache.Item) error) error {
 
 // sleep waits for d, or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

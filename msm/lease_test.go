@@ -2,8 +2,11 @@ package msm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,9 +71,7 @@ func TestLeaseIsOnes(t *testing.T) {
 		if err := second.take(ctx); err != memcache.ErrNotStored {
 			t.Fatalf("taking what is taken: got %v, want ErrNotStored", err)
 		}
-		if first.end() {
-			t.Error("the first lease was wanted; nobody waited")
-		}
+		first.end()
 		must(t, second.take(ctx))
 		first.end() // once more: it is not its any more
 		if item, err := client.Get(ctx, leaseKey); err != nil || string(item.Value) != second.token {
@@ -83,28 +84,110 @@ func TestLeaseIsOnes(t *testing.T) {
 	})
 }
 
-// A lease that is wanted elsewhere is renewed and given back all the same, and
-// who gives it back learns of it.
-func TestLeaseIsWanted(t *testing.T) {
-	ctx := context.Background()
+// inQueue waits until a lease is in the queue of leaseKey.
+func inQueue(t *testing.T, client *memcache.Client, l *lease) {
+	t.Helper()
+	poll(t, "the lease is in the queue", func() bool {
+		item, err := client.Get(t.Context(), leaseKey)
+		must(t, err)
+		return strings.HasSuffix(string(item.Value), "+"+l.token)
+	})
+}
+
+// Whoever ends a lease, renewed or not, leaves it to the first who still waits.
+func TestLeaseGoesToTheFirst(t *testing.T) {
 	onLockServers(t, func(t *testing.T, client *memcache.Client) {
-		first, second := testLease(client), testLease(client)
-		must(t, first.take(ctx))
-		got := make(chan error, 1)
-		go func() { got <- second.await(ctx, time.Time{}) }() // ends when first does
-		poll(t, "the second waits", func() bool {
-			item, err := client.Get(ctx, leaseKey)
-			must(t, err)
-			return string(item.Value) == first.token+wantedMark
-		})
+		first, second, third, fourth := testLease(client), testLease(client), testLease(client), testLease(client)
+		must(t, first.take(t.Context()))
+		done := make(map[*lease]chan error)
+		impatient, cancel := context.WithCancel(t.Context())
+		for _, l := range []*lease{second, third, fourth} {
+			ctx := t.Context()
+			if l == second {
+				ctx = impatient
+			}
+			done[l] = make(chan error, 1)
+			go func() { done[l] <- l.await(ctx) }() // ends when its turn comes, or by cancel
+			inQueue(t, client, l)
+		}
 		first.renew()
-		if !first.end() {
-			t.Error("the first lease was not wanted")
+		cancel()
+		if err := <-done[second]; !errors.Is(err, context.Canceled) {
+			t.Errorf("the second, which did not wait for its turn: got %v, want Canceled", err)
 		}
+		first.end()
+		must(t, <-done[third])
+		first.end() // once more: it is not its any more
+		if item, err := client.Get(t.Context(), leaseKey); err != nil || !strings.HasPrefix(string(item.Value), third.token) {
+			t.Errorf("got %q, %v, want the token of the third", item.Value, err)
+		}
+		select {
+		case err := <-done[fourth]:
+			item, _ := client.Get(t.Context(), leaseKey)
+			t.Fatalf("the fourth does not wait for the third: %v; item %q, third %s, fourth %s", err, item.Value, third.token, fourth.token)
+		default:
+		}
+		third.end()
+		must(t, <-done[fourth])
+		fourth.end()
+		if _, err := client.Get(t.Context(), leaseKey); err != memcache.ErrMiss {
+			t.Errorf("after the last: got %v, want ErrMiss", err)
+		}
+	})
+}
+
+func TestLeaseQueue(t *testing.T) {
+	a, b, c := strings.Repeat("A", tokenLen), strings.Repeat("B", tokenLen), strings.Repeat("C", tokenLen)
+	tests := []struct{ reason, queue, want, rest, waiting string }{
+		{"nobody", "", "", "", ""},
+		{"one", "+" + a, a, "", "+" + a},
+		{"the first of two", "+" + a + "+" + b, a, "+" + b, "+" + a + "+" + b},
+		{"the first has left", "+" + a + "+" + b + "-" + a, b, "-" + a, "+" + b},
+		{"all have left", "+" + a + "+" + b + "-" + b + "-" + a, "", "", ""},
+		{"who has left before is passed over", "-" + a + "+" + b + "+" + c, b, "+" + c, "+" + b + "+" + c},
+		{"the second has left", "+" + a + "+" + b + "-" + b + "+" + c, a, "+" + b + "-" + b + "+" + c, "+" + a + "+" + c},
+		{"not ours", "?", "", "", ""},
+		{"cut short", "+" + a + "+" + b[1:], a, "+" + b[1:], "+" + a},
+	}
+	for _, tc := range tests {
+		if token, rest := heir(tc.queue); token != tc.want || rest != tc.rest {
+			t.Errorf("%s: heir(%q) = %q, %q, want %q, %q", tc.reason, tc.queue, token, rest, tc.want, tc.rest)
+		}
+		if got := waiting(tc.queue); got != tc.waiting {
+			t.Errorf("%s: waiting(%q) = %q, want %q", tc.reason, tc.queue, got, tc.waiting)
+		}
+	}
+	if l := testLease(nil); len(l.token) != tokenLen {
+		t.Errorf("a token has %d bytes, want %d", len(l.token), tokenLen)
+	}
+}
+
+// An heir that has died while it waited keeps others waiting for 1 to 2 s; one
+// that has not renews the lease at once.
+func TestLeaseOfTheDeadHeir(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *memcachetest.Server) {
+		client := bubbleClient(t, s, memcache.Text)
+		first, dead, third := testLease(client), testLease(client), testLease(client)
+		must(t, first.take(t.Context()))
+		must(t, dead.say(t.Context(), "+"))
+		got := make(chan error)
+		go func() { got <- third.await(t.Context()) }() // ends when the dead one's time is over
+		inQueue(t, client, third)
+		begin := time.Now()
+		first.end()
 		must(t, <-got)
-		if second.end() {
-			t.Error("the second lease was wanted; nobody waited")
+		if d := time.Since(begin); d < time.Second || d > 2010*time.Millisecond {
+			t.Errorf("the third waited for %v, want 1 to 2 s", d)
 		}
+		go func() { got <- dead.await(t.Context()) }() // ends when the third one does
+		inQueue(t, client, dead)
+		third.end()
+		must(t, <-got)
+		time.Sleep(20 * time.Second)
+		if item, _ := s.Get(leaseKey); string(item.Value) != dead.token {
+			t.Errorf("after 20 s: got %q, want the token of the heir", item.Value)
+		}
+		dead.end()
 	})
 }
 
@@ -129,33 +212,102 @@ func TestLeaseOverDeadConnections(t *testing.T) {
 	}
 }
 
-// Nobody waits for a lock that nobody has, because its answer came too late.
+// Nobody waits for a lock that nobody has, because an answer came too late: that
+// it was given, or that somebody has joined its queue.
 func TestLeaseInDoubt(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *memcachetest.Server) {
-		client := bubbleClient(t, s, memcache.Text)
-		must(t, client.Ping(t.Context()))
-		l := testLease(client)
-		s.SetFault(memcachetest.Fault{Delay: 2 * time.Second})
-		if err := l.take(t.Context()); err == nil || !l.doubtful {
-			t.Fatalf("take: got %v, doubtful: %v, want an error and doubt", err, l.doubtful)
-		}
-		s.SetFault(memcachetest.Fault{})
-		for client.Ping(t.Context()) != nil {
-			time.Sleep(10 * time.Millisecond)
-		}
-		if _, ok := s.Get(leaseKey); !ok {
-			t.Fatal("the node has not taken the lock: this test shows nothing")
-		}
-		l.drop()
-		if _, ok := s.Get(leaseKey); ok {
-			t.Error("the lock is still there")
-		}
-		if l := testLease(client); l.take(t.Context()) != nil {
-			t.Error("the lock cannot be taken")
-		} else {
-			l.end()
-		}
-	})
+	for _, held := range []bool{false, true} {
+		t.Run(fmt.Sprint("somebody has it: ", held), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *memcachetest.Server) {
+				client := bubbleClient(t, s, memcache.Text)
+				holder, l := testLease(client), testLease(client)
+				if held {
+					must(t, holder.take(t.Context()))
+				}
+				must(t, client.Ping(t.Context()))
+				s.SetFault(memcachetest.Fault{Delay: 600 * time.Millisecond}) // of 1 s for each command
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if !held {
+					s.SetFault(memcachetest.Fault{Delay: 2 * time.Second})
+				}
+				if err := l.await(ctx); err == nil || !l.open {
+					t.Fatalf("await: got %v, open: %v, want an error and doubt", err, l.open)
+				}
+				s.SetFault(memcachetest.Fault{})
+				for client.Ping(t.Context()) != nil {
+					time.Sleep(10 * time.Millisecond)
+				}
+				if item, _ := s.Get(leaseKey); !strings.Contains(string(item.Value), l.token) {
+					t.Fatal("the node has not done what was asked: this test shows nothing")
+				}
+				l.drop()
+				if held {
+					holder.end()
+				}
+				if item, ok := s.Get(leaseKey); ok {
+					t.Errorf("the lock is still there: %q", item.Value)
+				}
+			})
+		})
+	}
+}
+
+// Whatever becomes of the item, those who wait for the lock get it, one after
+// the other.
+func TestLeaseIsHadByAll(t *testing.T) {
+	for name, tc := range map[string]struct {
+		happens func(t *testing.T, s *memcachetest.Server, first *lease)
+		within  time.Duration // until both had it
+	}{
+		"it is given back": {func(_ *testing.T, _ *memcachetest.Server, first *lease) { first.end() }, 30 * time.Millisecond},
+		"it is evicted":    {func(_ *testing.T, s *memcachetest.Server, _ *lease) { s.Delete(leaseKey) }, 30 * time.Millisecond},
+		"the node comes back empty": {func(t *testing.T, s *memcachetest.Server, _ *lease) {
+			s.SetFault(memcachetest.Fault{Reset: true})
+			time.Sleep(time.Millisecond)
+			s.Flush()
+			s.SetFault(memcachetest.Fault{})
+		}, 30 * time.Millisecond},
+		"its holder dies": {func(_ *testing.T, _ *memcachetest.Server, first *lease) { first.timer.Stop() }, 7 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, p := range lockProtocols {
+				inBubble(t, func(t *testing.T, s *memcachetest.Server) {
+					client := bubbleClient(t, s, p)
+					first := testLease(client)
+					must(t, first.take(t.Context()))
+					var inside atomic.Int64
+					var group sync.WaitGroup
+					for range 2 {
+						group.Go(func() {
+							l := testLease(client)
+							defer l.drop()
+							if err := l.await(t.Context()); err != nil {
+								t.Logf("goes on without: %v", err)
+								return
+							}
+							if inside.Add(1) > 1 {
+								t.Error("two have it")
+							}
+							time.Sleep(5 * time.Millisecond)
+							inside.Add(-1)
+							l.end()
+						})
+					}
+					time.Sleep(20 * time.Millisecond) // they wait
+					begin := time.Now()
+					tc.happens(t, s, first)
+					group.Wait()
+					if took := time.Since(begin); took > tc.within {
+						t.Errorf("it took %v, want %v at most", took, tc.within)
+					}
+					first.end()
+					if s.Len() != 0 {
+						t.Errorf("left: %v", s.Items())
+					}
+				})
+			}
+		})
+	}
 }
 
 // A lease lives as long as it is renewed, which is not for ever. SR-58
@@ -207,35 +359,40 @@ func TestLeaseIsLost(t *testing.T) {
 	}
 }
 
-// Many instances that wait leave one word for the one that has the lock, not
-// one each time they look.
+// Those who come and go leave a few words each, and do not look too often.
 func TestLeaseStaysSmall(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *memcachetest.Server) {
 		client := bubbleClient(t, s, memcache.Text)
 		first := testLease(client)
 		must(t, first.take(t.Context()))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		failed := make(chan error)
-		const n = 5
-		for range n {
-			go func() { failed <- testLease(client).await(ctx, time.Time{}) }() // ends with ctx
-		}
-		for range n {
-			if err := <-failed; err == nil {
-				t.Error("somebody has got what is taken")
+		const rounds, n = 3, 5
+		for range rounds {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			failed := make(chan error)
+			for range n {
+				go func() { failed <- testLease(client).await(ctx) }() // ends with ctx
 			}
+			for range n {
+				if err := <-failed; !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("waiting for what is taken: got %v, want DeadlineExceeded", err)
+				}
+			}
+			cancel()
 		}
 		item, _ := s.Get(leaseKey)
-		if mark, ok := strings.CutPrefix(string(item.Value), first.token); !ok || mark == "" || len(mark) > n {
-			t.Errorf("after 10 s the item is %q, want the first one's token and 1 to %d marks", item.Value, n)
+		if got, want := len(item.Value), tokenLen+rounds*n*2*(1+tokenLen); got > want {
+			t.Errorf("the item has %d bytes, want %d at most", got, want)
 		}
-		if looks := s.Traffic().Total(); looks > n*11_000 {
-			t.Errorf("%d commands in 10 s, want at most %d", looks, n*11_000)
+		if looks := s.Traffic().Total(); looks > rounds*n*1100 {
+			t.Errorf("%d commands in %d s, want %d for each that waits", looks, rounds, 1100)
+		}
+		time.Sleep(5 * time.Second) // it is renewed
+		if item, _ := s.Get(leaseKey); string(item.Value) != first.token {
+			t.Errorf("when all have gone, the item is %q, want the token alone", item.Value)
 		}
 		first.end()
 		if s.Len() != 0 {
-			t.Error(fmt.Sprint("left: ", s.Items()))
+			t.Errorf("left: %v", s.Items())
 		}
 	})
 }

@@ -14,20 +14,17 @@ const (
 	maxWaiters = 16
 
 	// maxTurn is for how long requests of one process hand the lock on among
-	// themselves, before those of other processes may have it.
+	// themselves, which costs nothing, before it is another process's turn.
 	maxTurn = 20 * time.Millisecond
-
-	// courtesy is for how long a process does not ask for a lock that it has given
-	// back while another one waits for it, which looks every maxLook.
-	courtesy = maxLook + 500*time.Microsecond
 )
 
-// locks gives requests the lock of their session: one at a time in all
-// instances, in the order in which they came within a process. Who has waited
-// too long, or finds the node down, goes on without: the commit merges what
-// parallel requests change, so that a lock is never what keeps changes from
-// being lost. Instances that disagree about which nodes are up may hold the lock
-// of a session at the same time, on two nodes.
+// locks gives requests the lock of their session: to one at a time in all
+// instances, in the order in which they came within a process, and to processes
+// in the order in which they asked. Who has waited too long, or finds the node
+// down, goes on without: the commit merges what parallel requests change, so
+// that a lock is never what keeps changes from being lost. Instances that
+// disagree about which nodes are up may hold the lock of a session at the same
+// time, on two nodes.
 //
 // It is safe for concurrent use.
 type locks struct {
@@ -44,15 +41,10 @@ type locks struct {
 
 // lane is the requests of a session in this process that want its lock.
 type lane struct {
-	busy      bool            // one of them is at the head: it has the lock, or asks the node for it
-	waiting   []chan handover // the others, in the order in which they came
-	notBefore time.Time       // when the node may be asked again
-}
-
-// handover is what makes the next request the head of its lane.
-type handover struct {
-	lease     *lease // nil: ask the node
-	notBefore time.Time
+	// The one at the head has the lock, or asks the node for it. The others wait
+	// in the order in which they came. What makes one the head is the lease that
+	// the one before leaves it; nil: it is to ask the node.
+	waiting []chan *lease
 }
 
 // newLocks returns nil if no request wants a lock.
@@ -72,81 +64,78 @@ func (k *locks) take(ctx context.Context, v *version) (release func(), err error
 		return without, nil
 	}
 	begin := k.stats.begin()
-	ctx, cancel := context.WithTimeout(ctx, k.patience)
-	defer cancel()
-	turn, err := k.enter(ctx, v.base)
-	if err != nil {
-		k.stats.since(acquireLockFailure, begin)
+	l, err := k.acquire(ctx, v)
+	if err == nil {
+		k.stats.since(acquireLock, begin)
+		return func() { k.release(v.base, l) }, nil
 	}
+	k.stats.since(acquireLockFailure, begin)
 	switch {
 	case err == ErrBusy:
 		return nil, err
-	case err != nil:
+	case l == nil:
 		return without, nil
 	}
-	l := turn.lease
-	if l == nil {
-		l = newLease(v.places[v.home].server.client, k.keys.lock(v.base), k.length, k.patience)
-		err = l.await(ctx, turn.notBefore)
+	return l.drop, nil
+}
+
+// acquire waits for the lock. With an error, there may be a lease that is to be
+// dropped when the request ends.
+func (k *locks) acquire(ctx context.Context, v *version) (*lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, k.patience)
+	defer cancel()
+	l, err := k.enter(ctx, v.base)
+	if l != nil || err != nil {
+		return l, err
 	}
-	if err != nil {
-		k.stats.since(acquireLockFailure, begin)
-		k.leave(v.base, time.Time{})
-		return l.drop, nil
+	l = newLease(v.places[v.home].server.client, k.keys.lock(v.base), k.length, k.patience)
+	if err = l.await(ctx); err != nil {
+		k.leave(v.base)
 	}
-	k.stats.since(acquireLock, begin)
-	return func() { k.release(v.base, l) }, nil
+	return l, err
 }
 
 // release gives a lock to the next request that waits for it in this process,
 // or back.
 func (k *locks) release(base string, l *lease) {
-	if time.Since(l.taken) < maxTurn && k.hand(base, handover{lease: l}) {
+	if time.Since(l.taken) < maxTurn && k.hand(base, l) {
 		return
 	}
 	begin := k.stats.begin()
-	wanted := l.end()
+	l.end()
 	k.stats.since(releaseLock, begin)
-	var notBefore time.Time
-	if wanted {
-		notBefore = time.Now().Add(courtesy)
-	}
-	k.leave(base, notBefore)
+	k.leave(base)
 }
 
 // enter waits for the head of a session's lane.
-func (k *locks) enter(ctx context.Context, base string) (handover, error) {
+func (k *locks) enter(ctx context.Context, base string) (*lease, error) {
 	k.mu.Lock()
 	ln := k.lanes[base]
 	if ln == nil {
-		ln = new(lane)
-		k.lanes[base] = ln
-	}
-	if !ln.busy {
-		ln.busy = true
+		k.lanes[base] = new(lane)
 		k.mu.Unlock()
-		return handover{notBefore: ln.notBefore}, nil
+		return nil, nil
 	}
 	if len(ln.waiting) == maxWaiters {
 		k.mu.Unlock()
-		return handover{}, ErrBusy
+		return nil, ErrBusy
 	}
-	ticket := make(chan handover, 1)
+	ticket := make(chan *lease, 1)
 	ln.waiting = append(ln.waiting, ticket)
 	k.mu.Unlock()
 	select {
-	case h := <-ticket:
-		return h, nil
+	case l := <-ticket:
+		return l, nil
 	case <-ctx.Done():
 	}
 	if k.withdraw(ln, ticket) {
-		return handover{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 	return <-ticket, nil // it came at the last moment
 }
 
 // withdraw is false if the ticket's turn has come.
-func (k *locks) withdraw(ln *lane, ticket chan handover) bool {
+func (k *locks) withdraw(ln *lane, ticket chan *lease) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	i := slices.Index(ln.waiting, ticket)
@@ -156,47 +145,28 @@ func (k *locks) withdraw(ln *lane, ticket chan handover) bool {
 	return i >= 0
 }
 
-// hand makes the next request the head, if there is one.
-func (k *locks) hand(base string, h handover) bool {
+// hand makes the next request the head, with a lease, if there is one.
+func (k *locks) hand(base string, l *lease) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.lanes[base].hand(h)
+	return k.lanes[base].next(l)
 }
 
-// hand is hand for who has mu.
-func (ln *lane) hand(h handover) bool {
+// leave makes the next request the head, without a lease, or ends the lane.
+func (k *locks) leave(base string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.lanes[base].next(nil) {
+		delete(k.lanes, base)
+	}
+}
+
+// next makes the next request the head, if there is one. The caller has mu.
+func (ln *lane) next(l *lease) bool {
 	if len(ln.waiting) == 0 {
 		return false
 	}
-	next := ln.waiting[0]
+	ln.waiting[0] <- l // never blocks: there is room for one
 	ln.waiting = slices.Delete(ln.waiting, 0, 1)
-	next <- h // never blocks: it gets one
 	return true
-}
-
-// leave makes the next request the head, or the lane one without a head. The
-// node is not to be asked again before that time.
-func (k *locks) leave(base string, notBefore time.Time) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	ln := k.lanes[base]
-	ln.notBefore = notBefore
-	if ln.hand(handover{notBefore: notBefore}) {
-		return
-	}
-	ln.busy = false
-	if wait := time.Until(notBefore); wait > 0 {
-		time.AfterFunc(wait, func() { k.forget(base) }) // fires once; touches memory only
-		return
-	}
-	delete(k.lanes, base)
-}
-
-// forget drops a lane that nobody uses.
-func (k *locks) forget(base string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if ln := k.lanes[base]; ln != nil && !ln.busy {
-		delete(k.lanes, base)
-	}
 }
