@@ -22,6 +22,7 @@ type intent struct {
 	end     tombstone // the session is to end; the batch just names the commit
 	fence   bool      // the commit starts an epoch whatever else happens
 	reached bool      // nodes that were down have been tried again
+	revived bool      // and so have all, when there was no other
 
 	// second says what happens to the second copy when the rest is done: nil
 	// means that it is written at once.
@@ -68,6 +69,9 @@ func (s *store) settle(ctx context.Context, v *version, in intent) error {
 		node, second := v.roles()
 		v.home = node
 		if node < 0 {
+			if s.revive(ctx, v, &in) {
+				continue
+			}
 			return unavailable(cmp.Or(v.failure(), error(memcache.ErrNodeDown)))
 		}
 		if v.rec.dead != alive && in.commits() && in.end == alive {
@@ -89,6 +93,19 @@ func (s *store) settle(ctx context.Context, v *version, in intent) error {
 		}
 	}
 	return ErrConflict
+}
+
+// revive looks, once, whether nodes are back that all count as down.
+func (s *store) revive(ctx context.Context, v *version, in *intent) bool {
+	if in.revived {
+		return false
+	}
+	in.revived = true
+	s.reachAll(ctx, v)
+	for i := range v.n {
+		v.places[i].out = false
+	}
+	return true
 }
 
 // advance adopts the newest version that is known, and tells whether that is
@@ -299,7 +316,7 @@ func (v *version) successor(in *intent) (*record, error) {
 		if err != nil {
 			return nil, &batchError{b, err}
 		}
-		next.nonces = rec.nonces.with(b.nonce)
+		next.nonces = rec.nonces.with(b.nonce, rec.accessed.Sub(v.rec.accessed))
 		rec = next
 	}
 	if in.end != alive {

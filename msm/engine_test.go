@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/seed99545744/msm/memcache/memcachetest"
 )
 
 // STK-23: a disabled manager leaves its nodes alone.
@@ -161,5 +163,39 @@ func TestRequestAfterFailedEnd(t *testing.T) {
 				t.Errorf("status %d, want 503: the change could not be stored", w.Code)
 			}
 		})
+	}
+}
+
+// When all nodes were down and are back, what is stored next is stored, and not
+// only here: a client that has not noticed yet looks again.
+func TestNodesAreBack(t *testing.T) {
+	ns := startNodes(t, 2)
+	cfg1, cfg2 := stickyConfig(ns, "tc1"), stickyConfig(ns, "tc2")
+	cfg1.SessionBackupSync, cfg2.SessionBackupSync = true, true
+	m1, m2 := instance(t, cfg1), instance(t, cfg2)
+	b := new(browser)
+	want := 1
+	b.count(t, m1)
+	for round := range 5 {
+		for _, s := range ns.servers {
+			s.SetFault(memcachetest.Fault{Refuse: true})
+		}
+		for range 20 { // the pauses between the client's own looks grow
+			want++
+			b.count(t, m1)
+		}
+		for _, s := range ns.servers {
+			s.SetFault(memcachetest.Fault{})
+		}
+		want++
+		b.count(t, m1)
+		want++
+		if got := b.count(t, m2); got != want {
+			t.Fatalf("round %d: count elsewhere = %d, want %d", round, got, want)
+		}
+		want++
+		if got := b.count(t, m1); got != want {
+			t.Fatalf("round %d: count = %d, want %d", round, got, want)
+		}
 	}
 }

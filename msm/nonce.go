@@ -2,13 +2,15 @@ package msm
 
 import (
 	"math/rand/v2"
-	"slices"
+	"time"
 )
 
 // Limits of the nonces that a record holds.
 const (
-	maxNonces    = 32
+	maxAuthors   = 16
 	maxOwnNonces = 8 // of one author
+	maxNonces    = maxAuthors * maxOwnNonces
+	nonceLife    = 10 * time.Minute // longer than anybody goes on trying to store
 )
 
 // nonce names a commit, so that one whose outcome is unknown can be recognized:
@@ -29,27 +31,27 @@ func (n nonce) author() author { return author(n >> 32) }
 
 // nonces are those of a record's last commits, newest first. They never change.
 //
-// However many commits others make meanwhile, an author finds his own last ones
-// there: nobody has more than maxOwnNonces, and when there is no room, who has
-// most of them gives one up.
+// However many commits others make meanwhile, an author finds its own last ones
+// there: each has room for maxOwnNonces, and only who has been silent for longest
+// goes when there are too many.
 type nonces []nonce
 
-// with returns the nonces after one more commit.
-func (ns nonces) with(n nonce) nonces {
-	next := append(append(make(nonces, 0, len(ns)+1), n), ns...)
-	of := n.author()
-	switch {
-	case next.count(of) > maxOwnNonces:
-	case len(next) > maxNonces:
-		of = next.busiest()
-	default:
-		return next
+// with returns the nonces after one more commit. idle is how long ago the last one
+// was: others who have made no commit for so long are done.
+func (ns nonces) with(n nonce, idle time.Duration) nonces {
+	next := append(make(nonces, 0, len(ns)+1), n)
+	authors := 1
+	for _, m := range ns {
+		mine := next.count(m.author())
+		switch {
+		case mine == maxOwnNonces, mine == 0 && authors == maxAuthors, idle > nonceLife && m.author() != n.author():
+			continue
+		case mine == 0:
+			authors++
+		}
+		next = append(next, m)
 	}
-	i := len(next) - 1
-	for next[i].author() != of {
-		i--
-	}
-	return slices.Delete(next, i, i+1)
+	return next
 }
 
 // count tells how many are of that author.
@@ -61,17 +63,6 @@ func (ns nonces) count(a author) int {
 		}
 	}
 	return count
-}
-
-// busiest is the author of most.
-func (ns nonces) busiest() (busiest author) {
-	most := 0
-	for _, n := range ns {
-		if count := ns.count(n.author()); count > most {
-			most, busiest = count, n.author()
-		}
-	}
-	return busiest
 }
 
 // last is the nonce of the last commit, 0 if there was none.

@@ -13,50 +13,44 @@ import (
 // However busy others are, an author finds its own commits.
 func TestNoncesOfOthers(t *testing.T) {
 	for _, tt := range []struct {
-		name, reason          string
-		authors, each, others int
-		want                  int
+		name, reason    string
+		authors, others int // others make their commits after all authors have
+		idle            time.Duration
+		want            int // of each author
 	}{
-		{"alone", "no more than it needs", 1, maxOwnNonces, 0, maxOwnNonces},
-		{"alone for long", "its oldest ones go", 1, 100, 0, maxOwnNonces},
-		{"two", "the other one pushes out its own", 1, maxOwnNonces, 1000, maxOwnNonces},
-		{"a full record", "who has most gives one up", maxNonces / maxOwnNonces, maxOwnNonces, 1000, maxOwnNonces - 2},
-		{"a crowd", "everybody keeps one", maxNonces, 1, 0, 1},
+		{"alone", "its oldest ones go", 1, 0, 0, maxOwnNonces},
+		{"two", "the other one pushes out its own", 1, 1, 0, maxOwnNonces},
+		{"all that have room", "each pushes out its own", maxAuthors - 1, 1, 0, maxOwnNonces},
+		{"others that come and go", "who was silent for longest goes", 1, maxAuthors, 0, 0},
+		{"quiet for long", "nobody is still trying", 3, 1, nonceLife + 1, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var ns nonces
-			for a := range tt.authors {
-				for range tt.each {
-					ns = ns.with(author(1 + a).newNonce())
+			commits := func(a author, idle time.Duration) {
+				for range 100 {
+					before := slices.Clone(ns)
+					next := ns.with(a.newNonce(), idle)
+					if !slices.Equal(ns, before) {
+						t.Fatalf("%x became %x: records share them", before, ns)
+					}
+					ns = next
 				}
 			}
-			for range tt.others {
-				ns = ns.with(author(1000).newNonce())
+			for a := range tt.authors {
+				commits(author(1+a), 0)
+			}
+			for a := range tt.others {
+				commits(author(1000+a), tt.idle)
 			}
 			for a := range tt.authors {
-				if got := ns.count(author(1 + a)); got < tt.want {
-					t.Errorf("%d nonces of author %d of %d are left, want at least %d: %s", got, a+1, tt.authors, tt.want, tt.reason)
+				if got := ns.count(author(1 + a)); got != tt.want {
+					t.Errorf("author %d of %d has %d nonces left, want %d: %s", a+1, tt.authors, got, tt.want, tt.reason)
 				}
 			}
 			if len(ns) > maxNonces {
 				t.Errorf("%d nonces, want %d at most", len(ns), maxNonces)
 			}
 		})
-	}
-}
-
-func TestNoncesNeverChange(t *testing.T) {
-	var ns nonces
-	for n := range nonce(100) {
-		before := slices.Clone(ns)
-		next := ns.with(author(n % 5).newNonce())
-		if !slices.Equal(ns, before) {
-			t.Fatalf("%x became %x", before, ns)
-		}
-		if next.last() == ns.last() {
-			t.Fatalf("the last of %x is that of %x", next, ns)
-		}
-		ns = next
 	}
 }
 

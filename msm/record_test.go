@@ -184,7 +184,7 @@ func TestSR45_GarbageIsNoRecord(t *testing.T) {
 		{"no nonces", frames(frameNonces, 0), errNotRecord},
 		{"half a nonce", frames(frameNonces, 4, 0, 0, 0, 1), errNotRecord},
 		{"last nonce 0", frames(frameNonces, 8, 0, 0, 0, 0, 0, 0, 0, 0), errNotRecord},
-		{"33 nonces", frames(append([]byte{frameNonces, 0x88, 2}, bytes.Repeat([]byte{1}, 264)...)...), errNotRecord},
+		{"129 nonces", frames(append([]byte{frameNonces, 0x88, 8}, bytes.Repeat([]byte{1}, 1032)...)...), errNotRecord},
 		{"the second nonce is 0", frames(append([]byte{frameNonces, 16}, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0)...), errNotRecord},
 		{"attribute without name", frames(frameAttr, 2, 1, 0), errNotRecord},
 		{"attribute without anything", frames(frameAttr, 0), errNotRecord},

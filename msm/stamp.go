@@ -7,7 +7,7 @@ package msm
 // A commit adds 1. A fence starts the next epoch: whoever holds a cookie of it
 // is never again shown a copy of an older one. A takeover skips some epochs: it
 // is decided without the node that decides otherwise, and outranks whatever
-// that one does at the same time.
+// that one does at the same time. Its epochs are its own: no fence starts one.
 type stamp uint32
 
 // epochBits is how far the epoch stands to the left.
@@ -15,13 +15,19 @@ const epochBits = 16
 
 // takeoverEpochs bounds how many fences may be under way at the node that a
 // takeover passes over.
-const takeoverEpochs = 8
+const takeoverEpochs = 32
 
 // next is the stamp of an ordinary commit.
 func (s stamp) next() stamp { return s + 1 }
 
-// fence is the first stamp of the next epoch.
-func (s stamp) fence() stamp { return (s | (1<<epochBits - 1)) + 1 }
+// fence is the first stamp of the next epoch that is no takeover's.
+func (s stamp) fence() stamp {
+	next := (s | (1<<epochBits - 1)) + 1
+	if next.epoch()%takeoverEpochs == 0 {
+		next += 1 << epochBits
+	}
+	return next
+}
 
 // takeover is the first stamp of the next epoch that is a multiple of
 // takeoverEpochs.

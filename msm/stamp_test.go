@@ -41,7 +41,22 @@ func TestStampEpoch(t *testing.T) {
 			t.Errorf("%s: %#x reaches %d = %v, want %v", tt.name, tt.stamp, tt.epoch, got, tt.reaches)
 		}
 	}
-	if got, want := stamp(0x20005).fence(), stamp(0x30000); got != want {
-		t.Errorf("fence of 0x20005 = %#x, want %#x", got, want)
+}
+
+// What a node fences never has the stamp of what is decided without it.
+func TestStampKinds(t *testing.T) {
+	for _, tt := range []struct{ from, fence, takeover stamp }{
+		{0, 0x10000, 0x200000},
+		{0x20005, 0x30000, 0x200000},
+		{0x1f0005, 0x210000, 0x200000},
+		{0x200000, 0x210000, 0x400000},
+		{0xffff0007, 0x10000, 0},
+	} {
+		if got := tt.from.fence(); got != tt.fence {
+			t.Errorf("fence of %#x = %#x, want %#x", tt.from, got, tt.fence)
+		}
+		if got := tt.from.takeover(); got != tt.takeover {
+			t.Errorf("takeover of %#x = %#x, want %#x", tt.from, got, tt.takeover)
+		}
 	}
 }
