@@ -15,7 +15,7 @@ var cases = []struct{ id, shown, leftOut string }{
 	{"CFG-10", "", "nothing is copied for serialisation: attributes are encoded one by one when they are set"},
 	{"CFG-11", "", "Manager.Reconfigure is not built yet"},
 	{"CFG-12", "TestCasesRefused TestStorageKeyPrefixErrors", ""},
-	{"CFG-13", "", "there is no maxActiveSessions, which belongs to Tomcat: bound what handlers store"},
+	{"CFG-13", "", "there is no maxActiveSessions, which belongs to Tomcat: the package's documentation says what bounds the number of sessions (SR-56)"},
 
 	{"NODE-01", "TestCaseNodeLists", ""},
 	{"NODE-02", "TestCaseSingleNode", ""},
@@ -183,7 +183,7 @@ var cases = []struct{ id, shown, leftOut string }{
 	{"SR-53", "TestSR53_KeyNamespaces", ""},
 	{"SR-54", "TestChaosSR54_Bots TestNoLockWithoutSession TestSR54_Bots", ""},
 	{"SR-55", "", "later: there is no token bucket; put a limiter before Handler"},
-	{"SR-56", "TestHabitsAreBounded TestSR56_AbsencesAreBounded", ""},
+	{"SR-56", "TestHabitsAreBounded TestSR56_AbsencesAreBounded TestSR56_TableHoldsSessionsOnly", ""},
 	{"SR-57", "TestLockWaitersAreBounded TestTooManyWait", ""},
 	{"SR-58", "TestFailure17_LockHolderStalls TestJoiningWithoutLock TestLeaseRenews TestLockOfTheDead TestLongHandler", ""},
 	{"SR-59", "TestSR59_ManyWriters", ""},

@@ -27,6 +27,17 @@
 // several: what they change is merged, attribute by attribute. [Key.Update]
 // changes an attribute in a way that counts right however many do so at once.
 //
+// # Memory
+//
+// Requests that store nothing take no memory from one to the next, whatever
+// their cookies say. Sticky sessions (Config.NonSticky is false) are kept in
+// memory by the instance that serves them, beside memcached, until they have not
+// been used for their idle time-out. Their number is not limited: a handler that
+// stores something for everybody who comes along gives strangers that memory for
+// that time. Give such sessions a short time-out ([Session.SetMaxInactive]) until
+// somebody has logged in, or put a limiter before Handler. Sessions that are not
+// sticky take none.
+//
 // # The end of a session
 //
 // [Session.Invalidate] and [Session.Renew] leave a tombstone on both nodes, which
