@@ -103,6 +103,7 @@ func (c *Conn) read(self *Call) {
 		if c.deliver(self) {
 			return
 		}
+		c.yield()
 		err := c.fill()
 		switch {
 		case err == nil:

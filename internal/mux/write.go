@@ -91,12 +91,7 @@ func (c *Conn) startLarge(ctx context.Context, call *Call) error {
 // flush writes the pending bytes, its own and those of all that have joined
 // meanwhile. The caller has set flushing.
 func (c *Conn) flush(ctx context.Context, call *Call) {
-	if c.alone.Load() < loneFlushes {
-		// Callers that are ready to run join first: that is what makes one
-		// write carry many requests. Where nobody is, it costs the scheduler's
-		// search for somebody, a third of the whole operation.
-		runtime.Gosched()
-	}
+	c.yield()
 	err := c.takeTurn(ctx, call)
 	if err == nil {
 		c.checkIdle(call)
@@ -118,6 +113,16 @@ func (c *Conn) flush(ctx context.Context, call *Call) {
 	next := c.fillRoles()
 	c.mu.Unlock()
 	next.rouse()
+}
+
+// yield lets the callers run that are ready to before a system call is made:
+// their requests join the write, and their replies the read, that is to come.
+// Where nobody is, it costs the scheduler's search for somebody, a third of the
+// whole operation.
+func (c *Conn) yield() {
+	if c.alone.Load() < loneFlushes {
+		runtime.Gosched()
+	}
 }
 
 // checkIdle looks at a connection that was idle before a request is risked on
