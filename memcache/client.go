@@ -150,6 +150,14 @@ func (co *core) call(op proto.Op, key string) *node.Call {
 	return call
 }
 
+// again returns a call for the request of another, which a connection may still
+// hold.
+func (co *core) again(call *node.Call, origin node.Origin) *node.Call {
+	fresh := co.call(call.Req.Op, call.Req.Key)
+	fresh.Req, fresh.Buf, fresh.Began, fresh.Origin = call.Req, call.Buf, call.Began, origin
+	return fresh
+}
+
 // free takes back a call that was answered.
 func (co *core) free(call *node.Call) {
 	call.Req, call.Buf, call.Value, call.Origin = proto.Request{}, nil, nil, node.Origin{}
@@ -191,10 +199,7 @@ func (c *Client) do(ctx context.Context, op string, call *node.Call) (*node.Call
 		if err == nil || !c.elsewhere(t, err, try) {
 			return answered, err
 		}
-		// The connection may still hold the first call.
-		again := c.core.call(call.Req.Op, call.Req.Key)
-		again.Req, again.Buf, again.Began, again.Origin = call.Req, call.Buf, call.Began, origin
-		call = again
+		call = c.core.again(call, origin)
 	}
 }
 
@@ -213,23 +218,22 @@ func (c *Client) elsewhere(t *topology, err error, try int) bool {
 
 // send sends a request to n and waits for the answer.
 func (c *Client) send(ctx context.Context, op string, n *node.Node, call *node.Call) (*node.Call, error) {
-	if c.core.cfg.Observe != nil {
-		return c.sendObserved(ctx, op, n, call)
+	observed, code, begin := c.core.cfg.Observe != nil, call.Req.Op, time.Time{}
+	if observed {
+		begin = time.Now()
 	}
-	return c.exchange(ctx, op, n, call)
-}
-
-func (c *Client) exchange(ctx context.Context, op string, n *node.Node, call *node.Call) (*node.Call, error) {
 	call, err := n.Do(ctx, call)
 	if err != nil {
-		return nil, failure(op, n, err)
-	}
-	if call.Rep.Status != proto.StatusOK {
+		err = failure(op, n, err)
+	} else if call.Rep.Status != proto.StatusOK {
 		err = refusal(op, n, call)
 		c.core.free(call)
-		return nil, err
+		call = nil
 	}
-	return call, nil
+	if observed {
+		c.observe(ctx, op, n, code, begin, err)
+	}
+	return call, err
 }
 
 // failure gives an operation's error its public form.

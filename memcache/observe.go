@@ -21,16 +21,12 @@ type Operation struct {
 	Err      error // what the caller gets, ErrMiss and the like included; of many keys, one of the errors
 }
 
-// sendObserved is send for a Client with an Observe.
-func (c *Client) sendObserved(ctx context.Context, op string, n *node.Node, call *node.Call) (*node.Call, error) {
-	done := Operation{Name: op, Node: n.ID(), Start: time.Now()}
-	switch call.Req.Op {
+// observe reports an operation that is not over many keys.
+func (c *Client) observe(ctx context.Context, op string, n *node.Node, code proto.Op, begin time.Time, err error) {
+	keys := 1
+	switch code {
 	case proto.OpVersion, proto.OpStats, proto.OpFlushAll:
-	default:
-		done.Keys = 1
+		keys = 0
 	}
-	call, err := c.exchange(ctx, op, n, call)
-	done.Duration, done.Err = time.Since(done.Start), err
-	c.core.cfg.Observe(ctx, done)
-	return call, err
+	c.core.cfg.Observe(ctx, Operation{Name: op, Node: n.ID(), Keys: keys, Start: begin, Duration: time.Since(begin), Err: err})
 }

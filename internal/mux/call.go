@@ -10,7 +10,7 @@ import (
 // Call is one request on its way and what came back for it. Its owner fills
 // Req (and Buf), gives it to Start and Wait, and reads the rest after Wait
 // returned nil. Then it may be used again. A call that ended in an error must
-// not be: the connection may still hold it.
+// not be, unless that says Unused: the connection may still hold it.
 type Call struct {
 	Req   proto.Request
 	Rep   proto.Reply
@@ -153,6 +153,16 @@ func (q *fifo) firstWaiting() *Call {
 // hasTombstone tells whether the reply at the head is nobody's.
 func (q *fifo) hasTombstone() bool {
 	return q.len() > 0 && q.at(q.first()).state == abandoned
+}
+
+// outcome is how a call that is done has ended. If well, the value is where the
+// owner wants it.
+func (call *Call) outcome() error {
+	if call.err != nil {
+		return call.err
+	}
+	call.useBuf()
+	return nil
 }
 
 // useBuf moves the value into the memory that stands ready for it. Somebody

@@ -102,12 +102,15 @@ type Config struct {
 
 // Error says why a call came to nothing.
 type Error struct {
-	Err  error
-	Sent bool // some of the request may have reached the server
+	Err    error
+	Sent   bool // some of the request may have reached the server
+	Unused bool // the call was never queued: it may be used again
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
+
+func unused(err error) error { return &Error{Err: err, Unused: true} }
 
 // Conn is one connection, safe for concurrent use.
 //
@@ -172,12 +175,12 @@ func New(nc net.Conn, cfg Config) *Conn {
 	return c
 }
 
-// Do is Start and Wait.
+// Do is Start and Wait, for one lock less.
 func (c *Conn) Do(ctx context.Context, call *Call) error {
-	if err := c.Start(ctx, call); err != nil {
+	if err := c.start(ctx, call); err != nil {
 		return err
 	}
-	return c.Wait(ctx, call)
+	return c.wait(ctx, call)
 }
 
 // Err returns why the connection is dead, or nil while it lives.

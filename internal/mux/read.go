@@ -11,16 +11,14 @@ import (
 // for others, or writes for them, if nobody else does. An error is an *Error:
 // that of ctx or of the connection, or ErrTimeout.
 func (c *Conn) Wait(ctx context.Context, call *Call) error {
-	err := c.wait(ctx, call)
-	if err == nil {
-		call.useBuf()
-	}
-	return err
+	c.mu.Lock()
+	return c.wait(ctx, call)
 }
 
+// wait is Wait for a caller that holds mu; it is unlocked. Crowds sleep in here:
+// every frame that lies between a caller and its own code is one more that has
+// left the cache when it comes back.
 func (c *Conn) wait(ctx context.Context, call *Call) error {
-	watched := false // ctx interrupts the call
-	c.mu.Lock()
 	for call.state != done && call.quit == nil {
 		if c.appointed == call {
 			c.appointed = nil
@@ -34,15 +32,19 @@ func (c *Conn) wait(ctx context.Context, call *Call) error {
 		case c.reader == nil || c.reader == call: // call: it is the heir
 			c.reader = call
 			c.mu.Unlock()
-			if !watched && ctx.Done() != nil {
-				watched = true
-				defer c.watchCtx(ctx, call)()
-			}
-			c.read(call)
+			c.readWatched(ctx, call)
 			c.mu.Lock()
 		default:
-			if c.sleep(ctx, call) == answered { // unlocks
-				return call.err
+			call.state = waiting
+			c.mu.Unlock()
+			var why token
+			if ended := ctx.Done(); ended == nil {
+				why = <-call.wake
+			} else {
+				why = c.sleep(ctx, call)
+			}
+			if why == answered {
+				return call.outcome()
 			}
 			c.mu.Lock()
 		}
@@ -50,19 +52,20 @@ func (c *Conn) wait(ctx context.Context, call *Call) error {
 	return c.leave(call) // unlocks
 }
 
-// sleep waits for a token or for the end of ctx. The caller holds mu; it is
-// unlocked.
-func (c *Conn) sleep(ctx context.Context, call *Call) token {
-	call.state = waiting
-	c.mu.Unlock()
-	ended := ctx.Done()
-	if ended == nil {
-		return <-call.wake
+// readWatched is read for a caller that may have to leave meanwhile.
+func (c *Conn) readWatched(ctx context.Context, call *Call) {
+	if ctx.Done() != nil {
+		defer c.watchCtx(ctx, call)()
 	}
+	c.read(call)
+}
+
+// sleep waits for a token or for the end of ctx.
+func (c *Conn) sleep(ctx context.Context, call *Call) token {
 	select {
 	case t := <-call.wake:
 		return t
-	case <-ended:
+	case <-ctx.Done():
 	}
 	c.mu.Lock()
 	if call.state == waiting {
@@ -78,11 +81,10 @@ func (c *Conn) sleep(ctx context.Context, call *Call) token {
 // leave ends a Wait: the call is done, or it becomes a tombstone. If a role is
 // vacant, somebody else is found for it. The caller holds mu; it is unlocked.
 func (c *Conn) leave(call *Call) error {
-	err := call.err
-	if call.state != done {
+	completed := call.state == done
+	if !completed {
 		call.state = abandoned
 		call.gen.Add(1)
-		err = &Error{Err: call.quit, Sent: true} // its bytes may still go out
 	}
 	if c.appointed == call {
 		c.appointed = nil
@@ -93,7 +95,10 @@ func (c *Conn) leave(call *Call) error {
 	next := c.fillRoles()
 	c.mu.Unlock()
 	next.rouse()
-	return err
+	if !completed {
+		return &Error{Err: call.quit, Sent: true} // its bytes may still go out
+	}
+	return call.outcome()
 }
 
 // read holds the reader's role until self has its answer or must leave, or the

@@ -23,6 +23,10 @@ type watchdog struct {
 	answered int64       // when bytes came last that made a reply whole; as heard
 }
 
+// now is time.Now for half the price, which shows in every call: it asks the
+// monotonic clock only.
+func (c *Conn) now() time.Time { return c.born.Add(time.Since(c.born)) }
+
 // watchCtx interrupts the call when ctx ends, until the returned function is
 // called. It allocates, so only a caller that may block in a system call, where
 // it cannot wait for ctx, asks for it.

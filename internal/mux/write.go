@@ -22,13 +22,22 @@ type output struct {
 
 // Start queues the call and sees to it that its request is written. It does
 // not wait for the reply: a caller may start calls on several connections and
-// then wait for each. An error is an *Error with Sent false, and the call is
-// free; after nil it must be given to Wait.
+// then wait for each. An error is an *Error with Unused set; after nil the call
+// must be given to Wait.
 func (c *Conn) Start(ctx context.Context, call *Call) error {
-	now := time.Now()
+	if err := c.start(ctx, call); err != nil {
+		return err
+	}
+	c.mu.Unlock()
+	return nil
+}
+
+// start is Start, but after nil the caller holds mu.
+func (c *Conn) start(ctx context.Context, call *Call) error {
+	now := c.now()
 	call.prepare(now, c.cfg.Timeout)
 	if err := ctx.Err(); err != nil {
-		return &Error{Err: err}
+		return unused(err)
 	}
 	if call.Req.HasValue() && len(call.Req.Value) > copyMax {
 		return c.startLarge(ctx, call)
@@ -36,19 +45,19 @@ func (c *Conn) Start(ctx context.Context, call *Call) error {
 	c.mu.Lock()
 	for !c.admits() {
 		if err := c.waitRoom(ctx, call); err != nil {
-			return &Error{Err: err}
+			return unused(err)
 		}
-		now = time.Now()
+		now = c.now()
 	}
 	c.join(call, now)
 	if call.Req.HasValue() {
 		c.pending = append(append(c.pending, call.Req.Value...), c.tail...)
 	}
-	flush := !c.flushing && !c.mayHold(call)
-	c.flushing = c.flushing || flush
-	c.mu.Unlock()
-	if flush {
+	if !c.flushing && !c.mayHold(call) {
+		c.flushing = true
+		c.mu.Unlock()
 		c.flush(ctx, call)
+		c.mu.Lock()
 	}
 	return nil
 }
@@ -61,13 +70,14 @@ func (c *Conn) mayHold(call *Call) bool {
 
 // startLarge starts a call whose value is written from the caller's memory.
 // The caller writes it itself, so that nobody holds the value after it has left.
+// After nil it holds mu.
 func (c *Conn) startLarge(ctx context.Context, call *Call) error {
 	for {
 		if err := c.takeTurn(ctx, call); err != nil {
 			c.mu.Lock()
 			c.signalRoom() // this caller may have had the token
 			c.mu.Unlock()
-			return &Error{Err: err}
+			return unused(err)
 		}
 		c.checkIdle(call)
 		c.mu.Lock()
@@ -77,14 +87,15 @@ func (c *Conn) startLarge(ctx context.Context, call *Call) error {
 		// Whoever makes room may need the turn.
 		c.releaseTurn()
 		if err := c.waitRoom(ctx, call); err != nil {
-			return &Error{Err: err}
+			return unused(err)
 		}
 		c.mu.Unlock()
 	}
-	c.join(call, time.Now())
+	c.join(call, c.now())
 	buf, blocking := c.take(call, len(call.Req.Value))
 	c.mu.Unlock()
 	c.send(ctx, call, buf, call.Req.Value, blocking)
+	c.mu.Lock()
 	return nil
 }
 
@@ -135,7 +146,7 @@ func (c *Conn) checkIdle(call *Call) {
 	}
 	now := call.began // mostly, and the clock need not be asked again
 	if !call.Began.IsZero() {
-		now = time.Now()
+		now = c.now()
 	}
 	idle := now.Sub(c.born) - time.Duration(c.heard.Load())
 	if !c.cfg.Strict && idle <= staleAfter {

@@ -128,18 +128,24 @@ func (n *Node) Addr() string { return n.cfg.Addr }
 // for a connection, for Timeout at most. After nil the call must be given to
 // Wait; after an error it is the caller's.
 func (n *Node) Start(ctx context.Context, call *Call) error {
-	if err := n.codec.Check(&call.Req); err != nil {
-		n.counts.invalid.Add(1)
-		return err
+	err := n.ready(ctx, call)
+	if err == nil {
+		if err = call.conn.Start(ctx, &call.Call); err != nil {
+			err = n.restart(ctx, call, err)
+		}
 	}
-	err := n.start(ctx, call)
 	if err != nil {
 		n.counts.failed(err)
 	}
 	return err
 }
 
-func (n *Node) start(ctx context.Context, call *Call) error {
+// ready checks the request of call, finds a connection for it and makes it fit
+// for that.
+func (n *Node) ready(ctx context.Context, call *Call) error {
+	if err := n.codec.Check(&call.Req); err != nil {
+		return err
+	}
 	if err := n.refusal(); err != nil {
 		return err
 	}
@@ -157,15 +163,7 @@ func (n *Node) start(ctx context.Context, call *Call) error {
 			return err
 		}
 	}
-	err := n.startOn(ctx, call)
-	if err == nil || call.conn.Err() == nil {
-		return err
-	}
-	call.Began = call.Started()
-	if err := n.connect(ctx, call); err != nil {
-		return err
-	}
-	return n.startOn(ctx, call)
+	return n.fit(call)
 }
 
 // StartAll starts calls in order, the small ones over one connection and with as
@@ -190,8 +188,8 @@ func (n *Node) StartAll(ctx context.Context, calls []*Call) (started int, err er
 // that stands ready for it.
 func (call *Call) large() bool { return len(call.Req.Value) >= large || cap(call.Buf) >= large }
 
-// startOn starts call on its connection.
-func (n *Node) startOn(ctx context.Context, call *Call) error {
+// fit makes call what its connection needs.
+func (n *Node) fit(call *Call) error {
 	c := call.conn
 	if c.lacks {
 		if err := c.codec.Check(&call.Req); err != nil {
@@ -202,8 +200,30 @@ func (n *Node) startOn(ctx context.Context, call *Call) error {
 	// Looked up before the request leaves: a connection made between the
 	// server's answer and a later look may be to the server's successor.
 	call.Origin = Origin{n.cfg.Number, n.dials.Load()}
-	if err := c.Start(ctx, &call.Call); err != nil {
-		c.drop()
+	return nil
+}
+
+// restart goes on with a call that its connection has not taken: over another
+// one, if that one is dead.
+func (n *Node) restart(ctx context.Context, call *Call, err error) error {
+	call.conn.drop()
+	if call.conn.Err() == nil {
+		return n.plain(err)
+	}
+	call.Began = call.Started()
+	return n.startAnew(ctx, call)
+}
+
+// startAnew starts call over another connection than the one it has.
+func (n *Node) startAnew(ctx context.Context, call *Call) error {
+	if err := n.connect(ctx, call); err != nil {
+		return err
+	}
+	if err := n.fit(call); err != nil {
+		return err
+	}
+	if err := call.conn.Start(ctx, &call.Call); err != nil {
+		call.conn.drop()
 		return n.plain(err)
 	}
 	return nil
@@ -216,33 +236,48 @@ func (n *Node) startOn(ctx context.Context, call *Call) error {
 // A request is repeated once, over a connection made since, if it was not sent
 // or only reads, and its failure was no timeout.
 func (n *Node) Wait(ctx context.Context, call *Call) (*Call, error) {
-	err := n.wait(ctx, call)
-	if err != nil {
-		call, err = n.repeat(ctx, call, err)
-	}
-	if err != nil {
-		err = n.plain(err)
+	return n.finish(ctx, call, call.conn.Wait(ctx, &call.Call))
+}
+
+// Do is Start and Wait.
+func (n *Node) Do(ctx context.Context, call *Call) (*Call, error) {
+	if err := n.ready(ctx, call); err != nil {
 		n.counts.failed(err)
 		return nil, err
+	}
+	err := call.conn.Do(ctx, &call.Call)
+	if isUnused(err) {
+		if err = n.restart(ctx, call, err); err != nil {
+			n.counts.failed(err)
+			return nil, err
+		}
+		err = call.conn.Wait(ctx, &call.Call)
+	}
+	return n.finish(ctx, call, err)
+}
+
+// finish is what is left to do when a call has been waited for, which ended
+// with err.
+func (n *Node) finish(ctx context.Context, call *Call, err error) (*Call, error) {
+	if err != nil {
+		n.blame(call.conn)
+		if call, err = n.repeat(ctx, call, err); err != nil {
+			err = n.plain(err)
+			n.counts.failed(err)
+			return nil, err
+		}
 	}
 	n.counts.answered(call)
 	return call, nil
 }
 
-// Do is Start and Wait.
-func (n *Node) Do(ctx context.Context, call *Call) (*Call, error) {
-	if err := n.Start(ctx, call); err != nil {
-		return nil, err
+// isUnused tells whether a connection has not taken the call that failed with err.
+func isUnused(err error) bool {
+	if err == nil {
+		return false
 	}
-	return n.Wait(ctx, call)
-}
-
-func (n *Node) wait(ctx context.Context, call *Call) error {
-	err := call.conn.Wait(ctx, &call.Call)
-	if err != nil {
-		n.blame(call.conn)
-	}
-	return err
+	var failure *mux.Error
+	return errors.As(err, &failure) && failure.Unused
 }
 
 // repeat sends the request of a call that failed with err once more, if that is
@@ -257,13 +292,11 @@ func (n *Node) repeat(ctx context.Context, call *Call, err error) (*Call, error)
 		Call: mux.Call{Req: call.Req, Buf: call.Buf, Began: call.Began},
 		conn: call.conn, newest: call.newest,
 	}
-	if err := n.connect(ctx, again); err != nil {
+	if err := n.startAnew(ctx, again); err != nil {
 		return nil, err
 	}
-	if err := n.startOn(ctx, again); err != nil {
-		return nil, err
-	}
-	if err := n.wait(ctx, again); err != nil {
+	if err := again.conn.Wait(ctx, &again.Call); err != nil {
+		n.blame(again.conn)
 		return nil, err
 	}
 	if again.Req.Op == proto.OpGetAndTouch {
