@@ -153,7 +153,12 @@ func poll(t *testing.T, what string, try func() bool) {
 // rest waits until nothing is left to do in the background of m.
 func rest(t *testing.T, m *Manager) {
 	t.Helper()
-	q := m.core.Load().queue
+	m.core.Load().queue.rest(t)
+}
+
+// rest waits until nothing is left to do.
+func (q *queue) rest(t *testing.T) {
+	t.Helper()
 	poll(t, "background work is done", func() bool {
 		q.mu.Lock()
 		defer q.mu.Unlock()
