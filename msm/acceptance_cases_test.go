@@ -128,7 +128,7 @@ var cases = []struct{ id, shown, leftOut string }{
 	{"REQ-09", "TestCookieCandidates", ""},
 	{"REQ-10", "", "there is no cache of that kind: how what is remembered is bounded, SR-56 shows"},
 
-	{"SR-01", "TestSR01_IDsAreUniformAndUnique", ""},
+	{"SR-01", "TestChaosSR01_IDs TestSR01_IDsAreUniformAndUnique", ""},
 	{"SR-02", "TestSR02_IDAlphabet", ""},
 	{"SR-03", "TestForeignCookies TestSR03_OverlongIDIsRefusedUnread", ""},
 	{"SR-04", "FuzzParseID TestCookieCandidates TestForeignCookies TestSR04_ForeignBytesAreRefused", ""},

@@ -70,14 +70,14 @@ func TestFailure08_MemoryFull(t *testing.T) {
 		other := instance(t, cfg)
 		for range 8 { // some of them have their place on the full node
 			b := new(browser)
-			for n := 1; n < 20; n++ {
-				b.visit(m, func(s *Session) { must(t, s.Set("padding", make([]byte, n*n*100))) })
+			for n := 1; n < 10; n++ {
+				b.visit(m, func(s *Session) { must(t, s.Set("padding", make([]byte, n*n*400))) })
 				if got := b.count(t, m); got != n {
 					t.Fatalf("%s: count = %d, want %d", mode, got, n)
 				}
 			}
-			if got := b.count(t, other); got != 20 {
-				t.Errorf("%s: at another instance: count = %d, want 20", mode, got)
+			if got := b.count(t, other); got != 10 {
+				t.Errorf("%s: at another instance: count = %d, want 10", mode, got)
 			}
 		}
 	}

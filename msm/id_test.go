@@ -13,12 +13,11 @@ import (
 
 const testBase = "abcdefghijklmnopqrstuvwxyz234567"
 
-func TestSR01_IDsAreUniformAndUnique(t *testing.T) {
+func TestSR01_IDsAreUniformAndUnique(t *testing.T) { uniform(t, 100_000) }
+
+// uniform makes n ids.
+func uniform(t *testing.T, n int) {
 	const alphabet = testBase
-	n := 1_000_000
-	if testing.Short() {
-		n = 50_000
-	}
 	seen := make(map[string]bool, n)
 	var counts [baseLen][256]int
 	for range n {

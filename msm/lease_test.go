@@ -365,7 +365,7 @@ func TestLeaseStaysSmall(t *testing.T) {
 		client := bubbleClient(t, s, memcache.Text)
 		first := testLease(client)
 		must(t, first.take(t.Context()))
-		const rounds, n = 3, 5
+		const rounds, n = 2, 4
 		for range rounds {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			failed := make(chan error)

@@ -17,6 +17,12 @@ func longRun(t *testing.T) {
 	}
 }
 
+// SR-01: a million ids.
+func TestChaosSR01_IDs(t *testing.T) {
+	longRun(t)
+	uniform(t, 1_000_000)
+}
+
 // SR-54: a million requests that look for a session and have none.
 func TestChaosSR54_Bots(t *testing.T) {
 	longRun(t)
