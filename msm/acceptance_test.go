@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,6 +39,12 @@ func TestEveryCaseIsShownOrLeftOut(t *testing.T) {
 			if !mentions[c.id][test] {
 				t.Errorf("%s: there is no %s that names the case", c.id, test)
 			}
+		}
+	}
+	for id, how := range departures {
+		i := slices.IndexFunc(cases, func(c specCase) bool { return c.id == id })
+		if i < 0 || cases[i].shown == "" || how == "" {
+			t.Errorf("the departure of %s is that of no case that is shown", id)
 		}
 	}
 	for group, n := range groups {

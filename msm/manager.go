@@ -49,6 +49,7 @@ func New(cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.warnOfPlaintext()
 	m.core.Store(c)
 	return m, nil
 }
