@@ -122,6 +122,9 @@ func (c *Client) On(nodeID string) *Client {
 // Ring returns the topology in force.
 func (c *Client) Ring() *ring.Ring { return c.core.topology.Load().ring }
 
+// TLS tells whether Config.TLS secures the connections.
+func (c *Client) TLS() bool { return c.core.cfg.TLS != nil }
+
 // SetRing puts another topology in force while operations run. Nodes that keep
 // id and address keep their connections. It returns when the operations at the
 // nodes that left are over, after Timeout at most. A nil ring is refused, a
