@@ -35,7 +35,9 @@ type queue struct {
 	running map[string]bool  // sessions with a job under way
 	active  int              // workers
 	resting int              // tasks between two tries
+	hasty   bool             // jobs run at once, in the place of who adds them
 	stopped bool
+	calm    chan struct{} // closed when no worker is active; nil: nobody waits for that
 	idle    chan struct{} // closed when nothing is left; nil: nobody waits for that
 }
 
@@ -51,20 +53,40 @@ func newQueue(workers int, timeout time.Duration, lost func(error)) *queue {
 }
 
 // add has the job run soon, in place of one of the same session that waits. With
-// too many sessions waiting it runs it at once.
+// too many sessions waiting, and in haste, it runs it at once.
 func (q *queue) add(session string, j job) {
 	t := &task{session: session, job: j}
 	q.mu.Lock()
 	full := len(q.waiting) >= maxWaiting && q.waiting[session] == nil
-	if !full {
+	now := full || q.hasty
+	if !now {
 		q.enqueue(t)
 	}
 	q.mu.Unlock()
-	if !full {
+	if !now {
 		return
 	}
-	if err := q.run(t); err != nil {
+	switch err := q.run(t); {
+	case err != nil && full:
 		q.lost(err)
+	case err != nil:
+		q.failed(t, err)
+	}
+}
+
+// hurry has everything stored that waits, and from now on what is added at once.
+// It returns when no worker is active, or ctx ends; what rests between two tries
+// goes on resting. It is called once.
+func (q *queue) hurry(ctx context.Context) {
+	q.mu.Lock()
+	q.hasty = true
+	calm := make(chan struct{})
+	q.calm = calm
+	q.settle()
+	q.mu.Unlock()
+	select {
+	case <-calm:
+	case <-ctx.Done():
 	}
 }
 
@@ -121,23 +143,32 @@ func (q *queue) next() *task {
 	return t
 }
 
-// done takes note of how a task ended.
+// done takes note of how a worker's task ended.
 func (q *queue) done(t *task, err error) {
-	t.tries++
 	q.mu.Lock()
 	delete(q.running, t.session)
 	newer := q.waiting[t.session] != nil
-	again := err != nil && !newer && t.tries < maxTries && !q.stopped && !errors.Is(err, ErrInvalidated)
-	switch {
-	case newer:
+	if newer {
 		q.line(t.session)
-	case again:
+	}
+	q.mu.Unlock()
+	if err != nil && !newer {
+		q.failed(t, err)
+	}
+}
+
+// failed has a task tried again, or gives it up.
+func (q *queue) failed(t *task, err error) {
+	t.tries++
+	q.mu.Lock()
+	again := t.tries < maxTries && !q.stopped && !errors.Is(err, ErrInvalidated)
+	if again {
 		q.resting++
 		// Fires once; drain waits for it.
 		time.AfterFunc(firstPause<<(t.tries-1), func() { q.retry(t) })
 	}
 	q.mu.Unlock()
-	if err != nil && !again && !newer {
+	if !again {
 		q.lost(err)
 	}
 }
@@ -157,8 +188,13 @@ func (q *queue) retry(t *task) {
 	}
 }
 
-// settle tells drain when nothing is left. The caller has mu.
+// settle tells hurry and drain when that is so what they wait for. The caller has
+// mu.
 func (q *queue) settle() {
+	if q.calm != nil && q.active == 0 {
+		close(q.calm)
+		q.calm = nil
+	}
 	if q.idle != nil && q.active == 0 && q.resting == 0 {
 		close(q.idle)
 		q.idle = nil

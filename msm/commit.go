@@ -61,6 +61,11 @@ func (e *batchError) Unwrap() error { return e.err }
 // it, as far as they are up: two that decide at different places meet at one of
 // them, and there the lower one adopts the higher one's version and starts over.
 func (s *store) settle(ctx context.Context, v *version, in intent) error {
+	if !s.reseat(v) {
+		if err := s.reread(ctx, v, &in); err != nil {
+			return err
+		}
+	}
 	for i := range v.n {
 		v.places[i].out, v.places[i].owed = false, false
 	}
@@ -281,6 +286,7 @@ func (s *store) overtaken(ctx context.Context, v *version, where int) bool {
 // newer, as its only copy may be gone. Where every place says that there is none,
 // the session was lost: it is made again, in the next epoch.
 func (s *store) reread(ctx context.Context, v *version, in *intent) error {
+	s.reseat(v)
 	was := *v
 	v.unlearn()
 	err := s.search(ctx, v, was.stamp.epoch())

@@ -230,8 +230,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, errors.Join(p...)
 }
 
-// connect returns the client that cfg describes, and whether it was made here.
-func (cfg *Config) connect() (client *memcache.Client, owned bool, err error) {
+// connect returns the client that cfg describes. It is owned if it was made
+// here, or by the old core, which has just the same.
+func (cfg *Config) connect(old *core) (client *memcache.Client, own *ownClient, err error) {
 	var p problems
 	switch {
 	case cfg.Client != nil:
@@ -240,17 +241,29 @@ func (cfg *Config) connect() (client *memcache.Client, owned bool, err error) {
 		}
 		client = cfg.Client
 	case cfg.Disabled && cfg.MemcachedNodes == "":
-		return nil, false, nil
+		return nil, nil, nil
 	case strings.TrimSpace(cfg.MemcachedNodes) == "":
 		p.add("MemcachedNodes", `is required: write "n1:host:port,n2:host:port", or set Client`)
-		return nil, false, errors.Join(p...)
+		return nil, nil, errors.Join(p...)
+	case old != nil && old.own != nil && cfg.connectsLike(&old.cfg):
+		own = old.own.share()
+		client = own.Client
 	default:
-		client = cfg.dial(&p)
+		if client = cfg.dial(&p); client != nil {
+			own = newOwnClient(client)
+		}
 	}
 	if client != nil {
 		p.check(checkNodes(client.Ring().Nodes()))
 	}
-	return client, cfg.Client == nil, errors.Join(p...)
+	return client, own, errors.Join(p...)
+}
+
+// connectsLike tells whether two Configs make the same client.
+func (cfg *Config) connectsLike(other *Config) bool {
+	return cfg.MemcachedNodes == other.MemcachedNodes && cfg.MemcachedProtocol == other.MemcachedProtocol &&
+		cfg.Username == other.Username && cfg.Password == other.Password &&
+		cfg.OperationTimeout == other.OperationTimeout && cfg.Logger == other.Logger
 }
 
 // dial makes a client. It does no I/O.

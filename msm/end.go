@@ -14,6 +14,11 @@ const renewGrace = 10 * time.Second
 // could be reached.
 func (s *store) end(ctx context.Context, v *version, how tombstone) error {
 	defer s.stats.since(sessionDeletion, s.stats.begin())
+	if !s.reseat(v) {
+		if err := s.reread(ctx, v, new(intent)); err != nil {
+			return err
+		}
+	}
 	s.reachAll(ctx, v)
 	s.each(v, func(i int) bool { return v.places[i].known == unknown }, func(i int) { s.fetch(ctx, v, i, false) })
 	return s.settle(ctx, v, intent{batches: []*batch{s.author.newCommit()}, end: how})
@@ -25,6 +30,11 @@ func (s *store) end(ctx context.Context, v *version, how tombstone) error {
 // that its version is still the one that was copied. If another request has
 // stored something meanwhile, all begins anew, under another id.
 func (s *store) renew(ctx context.Context, v *version, b *batch) (*version, error) {
+	if !s.reseat(v) {
+		if err := s.reread(ctx, v, new(intent)); err != nil {
+			return nil, err
+		}
+	}
 	for range maxCommitRounds {
 		next, err := s.succeed(ctx, v, b)
 		if err != nil {

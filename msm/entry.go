@@ -25,6 +25,8 @@ type entry struct {
 	unsaved   []*batch   // what memcached lacks, oldest first
 	behind    bool       // the second copy lacks something, too
 	absent    bool       // memcached has nothing of it
+	offline   *record    // what it became while there was no memcached, which lacks that; nil: nothing
+	on        *topology  // of version
 	stamp     stamp      // of version, for cookies
 	node      string     // of version, for cookies
 	accessed  time.Time  // by the last request
@@ -71,7 +73,7 @@ func (e *entry) locked(f func()) {
 func (e *entry) have(v *version, at time.Time) {
 	e.version = v
 	e.locked(func() {
-		e.stamp, e.node, e.confirmed = v.stamp, v.node(), at
+		e.on, e.stamp, e.node, e.confirmed = v.on, v.stamp, v.node(), at
 		e.absent = v.fresh || v.unwritten
 	})
 }
@@ -137,12 +139,23 @@ func (e *entry) expired(now time.Time) bool {
 	return e.rec.outlived(now) || e.rec.maxInactive > 0 && now.Sub(e.accessed) >= e.rec.maxInactive
 }
 
-// isConfirmed tells whether memcached had the session a moment ago.
-func (e *entry) isConfirmed(now time.Time) bool {
+// isConfirmed tells whether memcached had the session a moment ago, on the nodes
+// of that topology.
+func (e *entry) isConfirmed(on *topology, now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return now.Sub(e.confirmed) < confirmInterval
+	return e.on == on && e.offline == nil && now.Sub(e.confirmed) < confirmInterval
 }
+
+// isElsewhere tells whether the copies were put on the nodes of another topology.
+func (e *entry) isElsewhere(than *topology) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.over && e.on != than
+}
+
+// doubt makes the next request look whether memcached still has the same.
+func (e *entry) doubt() { e.locked(func() { e.confirmed = time.Time{} }) }
 
 func (e *entry) isBehind() bool {
 	e.mu.Lock()
@@ -152,8 +165,28 @@ func (e *entry) isBehind() bool {
 
 func (e *entry) setBehind(behind bool) { e.locked(func() { e.behind = behind }) }
 
-// saved forgets what memcached lacks: there is none.
-func (e *entry) saved() { e.locked(func() { e.unsaved = nil }) }
+// keep takes note of a change while there is no memcached.
+func (e *entry) keep() { e.locked(func() { e.unsaved, e.offline = nil, e.rec }) }
+
+// attach makes a session that was kept in this process alone one that memcached
+// lacks. The caller has the turn.
+func (e *entry) attach(s *store) {
+	if e.version == nil {
+		v := s.newVersion(e.base)
+		v.fresh = true
+		e.locked(func() { v.rec, e.unsaved, e.offline = e.rec, nil, nil })
+		e.have(v, time.Time{})
+		return
+	}
+	e.locked(func() {
+		if e.offline == nil {
+			return
+		}
+		b := s.author.newCommit()
+		b.stored = e.offline.since(e.version.rec)
+		e.unsaved, e.offline = append([]*batch{b}, e.unsaved...), nil
+	})
+}
 
 // publish shows changes to other requests, and keeps the batch until it is
 // stored. Updates may run again, without mu.
@@ -242,7 +275,7 @@ func (e *entry) settled(batches []*batch, failure error) {
 func (e *entry) dirty() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.unsaved) > 0 || e.behind || e.absent
+	return len(e.unsaved) > 0 || e.behind || e.absent || e.offline != nil
 }
 
 // with returns the record with changes made to it.

@@ -32,15 +32,16 @@ func (g *gate) leave() {
 	}
 }
 
-// shut lets nobody in any more, and waits until all have left. It is called
-// once.
+// shut lets nobody in any more, and waits until all have left.
 func (g *gate) shut(ctx context.Context) error {
 	g.mu.Lock()
-	empty := make(chan struct{})
-	g.empty = empty
-	if g.inside == 0 {
-		close(empty)
+	if g.empty == nil {
+		g.empty = make(chan struct{})
+		if g.inside == 0 {
+			close(g.empty)
+		}
 	}
+	empty := g.empty
 	g.mu.Unlock()
 	select {
 	case <-empty:

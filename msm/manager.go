@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,17 +21,21 @@ type Manager struct {
 	stats counters
 
 	change sync.Mutex // held by Reconfigure and Shutdown from beginning to end
+
+	mu      sync.Mutex // guards what follows
+	leaving map[*core]departure
 }
 
 // core is what one Config has made: immutable, but for what keeps itself.
 type core struct {
-	cfg       Config // with its defaults
-	store     *store // nil if sessions stay in this process
-	owned     bool   // the store's client was made here
-	author    author // of commits
-	anonymous bool   // cookies name no node
+	cfg       Config     // with its defaults
+	store     *store     // nil if sessions stay in this process
+	own       *ownClient // the store's client; nil if it was not made here
+	author    author     // of commits
+	anonymous bool       // cookies name no node
 	keeper    keeper
-	locks     *locks // nil: no request has its session to itself
+	local     *sticky // sees to the table; the keeper of sticky sessions
+	locks     *locks  // nil: no request has its session to itself
 	queue     *queue
 	cookie    *cookieWriter
 	codecs    codecs
@@ -38,34 +44,35 @@ type core struct {
 	buffers   *sync.Pool
 	stats     *counters // nil: nothing is counted
 	log       *slog.Logger
-	gate      gate // of requests under way
+	gate      gate          // of requests under way, and of sweeps
+	replaced  chan struct{} // closed when it is in force no more
 }
 
 // New makes a Manager. It does no I/O: nodes may be down. The error joins every
 // problem of cfg, each with its field and what to do.
 func New(cfg Config) (*Manager, error) {
-	m := &Manager{table: newTable()}
-	c, err := m.build(cfg)
+	m := &Manager{table: newTable(), leaving: make(map[*core]departure)}
+	c, err := m.build(cfg, nil)
 	if err != nil {
 		return nil, err
 	}
-	c.warnOfPlaintext()
-	m.core.Store(c)
+	m.install(c)
 	return m, nil
 }
 
-// build makes the core of a Config.
-func (m *Manager) build(cfg Config) (*core, error) {
+// build makes the core of a Config. It may share a client with the old one.
+func (m *Manager) build(cfg Config, old *core) (*core, error) {
 	cfg, err := cfg.withDefaults()
 	var p problems
 	p.check(err)
-	c := &core{cfg: cfg, author: newAuthor(), buffers: newBufferPool(), log: cfg.Logger, codecs: newCodecs(cfg.Transcoder)}
+	c := &core{cfg: cfg, author: newAuthor(), buffers: newBufferPool(), log: cfg.Logger, codecs: newCodecs(cfg.Transcoder), replaced: make(chan struct{})}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	if !cfg.DisableStatistics {
 		c.stats = &m.stats
 	}
+	c.queue = newQueue(cfg.BackupThreadCount, c.storeTimeout(), c.lost)
 	c.cookie, err = newCookieWriter(cfg.Cookie)
 	p.check(err)
 	c.ignore, err = compilePattern("RequestURIIgnorePattern", cfg.RequestURIIgnorePattern)
@@ -74,56 +81,103 @@ func (m *Manager) build(cfg Config) (*core, error) {
 	p.check(err)
 	policy, err := parsePolicy(cfg.LockingMode)
 	p.check(err)
+	p.check(c.connect(old))
+	if err := errors.Join(p...); err != nil {
+		c.own.release()
+		return nil, err
+	}
+	m.keep(c, policy, old)
+	return c, nil
+}
+
+// connect gives c its store, unless its sessions stay in this process.
+func (c *core) connect(old *core) error {
+	cfg := &c.cfg
+	var p problems
 	prefix, err := storagePrefix(cfg.StorageKeyPrefix, cfg.Host, cfg.Context, cfg.Version)
 	p.check(err)
 	seal, err := newSealer(cfg.ValueKeys)
 	p.check(err)
-	client, owned, err := cfg.connect()
+	client, own, err := cfg.connect(old)
 	p.check(err)
-	var failover map[string]bool
-	if client != nil {
-		nodes := client.Ring().Nodes()
-		c.owned, c.anonymous = owned, isAnonymous(nodes)
-		failover, err = cfg.parseFailover(nodes)
-		p.check(err)
+	c.own = own
+	if client == nil {
+		return errors.Join(p...)
 	}
-	if err := errors.Join(p...); err != nil {
-		if c.owned {
-			client.Close()
-		}
-		return nil, err
+	nodes := client.Ring().Nodes()
+	c.anonymous = isAnonymous(nodes)
+	failover, err := cfg.parseFailover(nodes)
+	p.check(err)
+	if cfg.Disabled { // its nodes were checked, and are not used
+		c.own.release()
+		c.own = nil
+		return errors.Join(p...)
 	}
-	if cfg.Disabled && c.owned { // its nodes were checked, and are not used
-		client.Close()
-		c.owned = false
+	c.store = &store{
+		author: c.author, client: client, keys: keyspace{prefix}, seal: seal, failover: failover,
+		maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: c.stats,
 	}
-	c.queue = newQueue(cfg.BackupThreadCount, c.storeTimeout(), c.lost)
-	if client != nil && !cfg.Disabled {
-		c.store = &store{
-			author: c.author,
-			client: client, keys: keyspace{prefix}, seal: seal, failover: failover,
-			maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: c.stats,
-		}
+	if old != nil && old.store != nil && c.store.isLike(old.store) {
+		c.store.nodes.Store(old.store.topology()) // sessions are where they were
 	}
-	m.keep(c, policy)
-	return c, nil
+	return errors.Join(p...)
+}
+
+// isLike tells whether sessions are on the same places in both.
+func (s *store) isLike(other *store) bool {
+	return s.client == other.client && s.keys == other.keys && s.backupTimeout == other.backupTimeout && maps.Equal(s.failover, other.failover)
 }
 
 // keep gives c what keeps its sessions from one request to the next.
-func (m *Manager) keep(c *core, policy policy) {
+func (m *Manager) keep(c *core, policy policy, old *core) {
 	cfg := &c.cfg
+	var names []string
+	if old != nil {
+		names = old.local.names
+		if !slices.Contains(names, old.cfg.Route) {
+			names = append(slices.Clip(names), old.cfg.Route)
+		}
+	}
+	c.local = &sticky{author: c.author, table: m.table, store: c.store, route: cfg.Route, names: names, sync: cfg.SessionBackupSync, queue: c.queue}
+	c.keeper = c.local
 	if cfg.NonSticky {
 		c.keeper = &nonSticky{store: c.store, sync: cfg.SessionBackupSync, queue: c.queue, convoys: newConvoys()}
 		c.locks = newLocks(policy, c.store.keys, cfg.LockExpiration, cfg.OperationTimeout, c.stats)
-		return
 	}
-	if !policy.isNone() {
-		c.log.Warn("msm: Config.LockingMode has no effect on sticky sessions: set NonSticky, or leave it empty")
-	}
-	k := &sticky{author: c.author, table: m.table, store: c.store, route: cfg.Route, sync: cfg.SessionBackupSync, queue: c.queue}
-	m.table.setSweep(k.sweep)
-	c.keeper = k
 }
+
+// install puts c in force.
+func (m *Manager) install(c *core) {
+	sweep := c.local.sweep
+	if c.cfg.NonSticky {
+		sweep = c.local.clear // what is left of sticky sessions
+	}
+	m.table.setSweep(func(e *entry) {
+		if c.gate.enter() {
+			defer c.leave()
+			sweep(e)
+		}
+	})
+	old := m.core.Swap(c)
+	c.warn(old)
+	if old != nil {
+		close(old.replaced)
+	}
+}
+
+// enter counts a request in, and returns the core that serves it; nil after
+// Shutdown. It waits while Reconfigure has the nodes changed.
+func (m *Manager) enter() *core {
+	for {
+		c := m.core.Load()
+		if c == nil || c.gate.enter() {
+			return c
+		}
+		<-c.replaced // soon: Reconfigure has its bounds
+	}
+}
+
+func (c *core) leave() { c.gate.leave() }
 
 // lost is told of what the background could not store.
 func (c *core) lost(err error) {
@@ -191,46 +245,4 @@ func (c *core) decode(a attr, into any) error {
 		return fmt.Errorf("%w: attribute %q: %w", ErrDecode, a.name, err)
 	}
 	return nil
-}
-
-// enter counts a request in, and returns the core that serves it; nil after
-// Shutdown.
-func (m *Manager) enter() *core {
-	for {
-		c := m.core.Load()
-		if c == nil || c.gate.enter() {
-			return c
-		}
-	}
-}
-
-func (c *core) leave() { c.gate.leave() }
-
-// Shutdown lets no further request use sessions, waits for those under way, and
-// stores what is not stored yet. When ctx ends first it returns its error, and
-// what was not stored by then is lost, if no other copy has it. Shut the HTTP
-// server down before.
-func (m *Manager) Shutdown(ctx context.Context) error {
-	m.change.Lock()
-	defer m.change.Unlock()
-	c := m.core.Swap(nil)
-	if c == nil {
-		return nil
-	}
-	err := c.retire(ctx)
-	m.table.close()
-	return err
-}
-
-// retire ends a core that serves no new requests.
-func (c *core) retire(ctx context.Context) error {
-	err := c.gate.shut(ctx)
-	if k, ok := c.keeper.(*sticky); ok {
-		k.drain()
-	}
-	err = errors.Join(err, c.queue.drain(ctx))
-	if c.owned {
-		err = errors.Join(err, c.store.client.Close())
-	}
-	return err
 }

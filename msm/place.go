@@ -80,12 +80,13 @@ func (s *server) reach(ctx context.Context) {
 
 // topology is a ring with its servers. It never changes.
 type topology struct {
+	client  *memcache.Client
 	ring    *ring.Ring
 	servers map[string]*server // by node id
 }
 
 func newTopology(client *memcache.Client, r *ring.Ring, failover map[string]bool, patience time.Duration) *topology {
-	t := &topology{ring: r, servers: make(map[string]*server)}
+	t := &topology{client: client, ring: r, servers: make(map[string]*server)}
 	nodes := r.Nodes()
 	for _, n := range nodes {
 		name := n.ID
@@ -148,6 +149,7 @@ func (h *replica) readable() bool { return h.known == present && h.rec != nil }
 // version is a session as it was found on its places, or brought there. It
 // belongs to one goroutine at a time; rec is shared and never changes.
 type version struct {
+	on    *topology // that its places are of
 	base  string
 	key   string
 	rec   *record // nil: there is no session
@@ -166,7 +168,7 @@ type version struct {
 // newVersion returns a version that knows its places and nothing else: the
 // first of the ring's walk over the session's id, the same in every instance.
 func (t *topology) newVersion(base, key string) *version {
-	v := &version{base: base, key: key, source: -1, home: -1}
+	v := &version{on: t, base: base, key: key, source: -1, home: -1}
 	for n := range t.ring.Walk(base) {
 		v.places[v.n] = replica{server: t.servers[n.ID]}
 		if v.n++; v.n == maxPlaces {
@@ -174,6 +176,46 @@ func (t *topology) newVersion(base, key string) *version {
 		}
 	}
 	return v
+}
+
+// reseat gives v the places that sessions have by now, if its own are of other
+// nodes: SetRing or Reconfigure has changed them. Of the copies only what the same
+// client has told under the same key is still believed. It is false if nothing
+// is known any more: then all places are to be asked.
+func (s *store) reseat(v *version) bool {
+	now := s.topology()
+	if v.on == now {
+		return true
+	}
+	next := now.newVersion(v.base, s.keys.session(v.base))
+	next.rec, next.stamp, next.fresh, next.accessed = v.rec, v.stamp, v.fresh, v.accessed
+	for i := range v.n {
+		if v.on.client != now.client || v.key != next.key {
+			break
+		}
+		next.inherit(v, i)
+	}
+	next.unwritten = !next.fresh && next.rec != nil && next.source < 0
+	*v = *next
+	return v.fresh || v.source >= 0
+}
+
+// inherit takes over what v knows of the copy at its place i.
+func (next *version) inherit(v *version, i int) {
+	for j := range next.n {
+		server := next.places[j].server
+		if server.id != v.places[i].server.id || server.name != v.places[i].server.name {
+			continue
+		}
+		next.places[j] = v.places[i]
+		next.places[j].server = server
+		if v.source == i && !v.unwritten {
+			next.source = j
+		}
+		if v.home == i {
+			next.home = j
+		}
+	}
 }
 
 // roles returns the places of the session's node and of its second copy, as the

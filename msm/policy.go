@@ -36,9 +36,10 @@ func parsePolicy(mode string) (policy, error) {
 		p, err := compilePattern("LockingMode", expr)
 		return policy{pattern: p}, err
 	}
-	switch strings.ToLower(mode) {
-	case "", "none":
+	if isNoLock(mode) {
 		return policy{}, nil
+	}
+	switch strings.ToLower(mode) {
 	case "all":
 		return policy{all: true}, nil
 	case "auto":
@@ -48,6 +49,9 @@ func parsePolicy(mode string) (policy, error) {
 }
 
 func (p *policy) isNone() bool { return *p == policy{} }
+
+// isNoLock tells whether a LockingMode means none.
+func isNoLock(mode string) bool { return mode == "" || strings.EqualFold(mode, "none") }
 
 // wants tells whether a request is to have its session to itself, and the line
 // that its habits go by.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -23,7 +24,8 @@ type sticky struct {
 	table  *table
 	store  *store // nil: there is no memcached
 	route  string
-	sync   bool // commits wait for both copies
+	names  []string // routes that this process has had before
+	sync   bool     // commits wait for both copies
 	queue  *queue
 	author author
 }
@@ -49,6 +51,17 @@ func (k *sticky) load(ctx context.Context, id sessionID) (*hold, error) {
 	return e.open()
 }
 
+// take waits for the turn of an entry, which memcached may have to be told of.
+func (k *sticky) take(ctx context.Context, e *entry) error {
+	if err := e.take(ctx); err != nil {
+		return err
+	}
+	if k.store != nil {
+		e.attach(k.store)
+	}
+	return nil
+}
+
 // isOld tells whether the cookie knows of a newer state of the session than the
 // entry: another instance served it last, or it is of a later epoch.
 func (k *sticky) isOld(e *entry, id sessionID) bool {
@@ -57,7 +70,12 @@ func (k *sticky) isOld(e *entry, id sessionID) bool {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return k.route != "" && id.route != k.route || !e.stamp.reaches(id.epoch)
+	return k.route != "" && !k.isOwn(id.route) || !e.stamp.reaches(id.epoch)
+}
+
+// isOwn tells whether a route is, or was, that of this process.
+func (k *sticky) isOwn(route string) bool {
+	return route == k.route || slices.Contains(k.names, route)
 }
 
 // takeOver gets a session from memcached that another instance served last.
@@ -85,7 +103,7 @@ func (k *sticky) takeOver(ctx context.Context, id sessionID) (*hold, error) {
 	h, err := e.open()
 	if h != nil {
 		h.taken = true
-		if k.route == "" || id.route != k.route {
+		if k.route == "" || !k.isOwn(id.route) {
 			k.store.stats.count(instanceFailovers)
 		}
 	}
@@ -95,7 +113,7 @@ func (k *sticky) takeOver(ctx context.Context, id sessionID) (*hold, error) {
 // join brings an entry up to v. Without a route only a new epoch tells other
 // instances that their copy is old.
 func (k *sticky) join(ctx context.Context, e *entry, v *version) error {
-	if err := e.take(ctx); err != nil {
+	if err := k.take(ctx, e); err != nil {
 		return err
 	}
 	defer e.yield()
@@ -122,15 +140,15 @@ func (k *sticky) adopt(e *entry, v *version) {
 // and keeps its copies from expiring. While the nodes are down the session lives
 // on here.
 func (k *sticky) confirm(ctx context.Context, e *entry) error {
-	if k.store == nil || e.isConfirmed(time.Now()) {
+	if k.store == nil || e.isConfirmed(k.store.topology(), time.Now()) {
 		return nil
 	}
-	if err := e.take(ctx); err != nil {
+	if err := k.take(ctx, e); err != nil {
 		return err
 	}
 	defer e.yield()
 	now := time.Now()
-	if e.isConfirmed(now) {
+	if e.isConfirmed(k.store.topology(), now) {
 		return nil
 	}
 	if e.version.fresh {
@@ -256,7 +274,7 @@ func (k *sticky) commit(ctx context.Context, h *hold, b *batch) error {
 	k.table.add(e)
 	var err error
 	if k.store == nil {
-		e.saved()
+		e.keep()
 	} else {
 		err = k.save(ctx, e, b, h.fresh || h.taken)
 	}
@@ -281,7 +299,7 @@ func (k *sticky) save(ctx context.Context, e *entry, b *batch, wait bool) error 
 		k.queue.add(e.base, k.job(e))
 		return nil
 	}
-	if err := e.take(ctx); err != nil {
+	if err := k.take(ctx, e); err != nil {
 		k.queue.add(e.base, k.job(e))
 		return nil
 	}
@@ -306,12 +324,17 @@ func (k *sticky) save(ctx context.Context, e *entry, b *batch, wait bool) error 
 // job stores an entry in the background.
 func (k *sticky) job(e *entry) job {
 	return func(ctx context.Context) error {
-		if err := e.take(ctx); err != nil {
+		if err := k.take(ctx, e); err != nil {
 			return err
 		}
 		defer e.yield()
-		if e.isOver() {
+		switch {
+		case e.isOver():
 			return k.bury(ctx, e)
+		case !e.version.fresh && e.version.on != k.store.topology():
+			if err := k.catchUp(ctx, e); err != nil {
+				return err
+			}
 		}
 		return k.flush(ctx, e, nil)
 	}
@@ -319,7 +342,7 @@ func (k *sticky) job(e *entry) job {
 
 func (k *sticky) renew(ctx context.Context, h *hold, b *batch) error {
 	e := h.entry
-	if err := e.take(ctx); err != nil {
+	if err := k.take(ctx, e); err != nil {
 		return err
 	}
 	defer e.yield()
@@ -335,7 +358,8 @@ func (k *sticky) renew(ctx context.Context, h *hold, b *batch) error {
 	}
 	k.table.add(next)
 	if k.store == nil {
-		next.saved()
+		next.keep()
+		k.bury(ctx, e) // later: there is no memcached now
 	} else if next.dirty() {
 		k.queue.add(next.base, k.job(next))
 	}
@@ -367,7 +391,7 @@ func (k *sticky) rename(e *entry, b *batch) (*entry, error) {
 	var rec record
 	var v *version
 	if k.store == nil {
-		e.locked(func() { rec = *e.rec })
+		e.locked(func() { rec, e.unsaved = *e.rec, nil })
 		rec.base = newBase()
 	} else {
 		rec = *e.version.rec // what was published since is left, and published anew
@@ -382,7 +406,7 @@ func (k *sticky) rename(e *entry, b *batch) (*entry, error) {
 
 func (k *sticky) end(ctx context.Context, h *hold) error {
 	e := h.entry
-	if err := e.take(ctx); err != nil {
+	if err := k.take(ctx, e); err != nil {
 		return err
 	}
 	defer e.yield()
@@ -393,7 +417,11 @@ func (k *sticky) end(ctx context.Context, h *hold) error {
 // bury makes memcached's copies of an entry that is over tombstones. Should it
 // fail, the background does it. The caller has the turn.
 func (k *sticky) bury(ctx context.Context, e *entry) error {
-	if k.store == nil || e.version.untouched() {
+	if e.version == nil || e.version.untouched() {
+		return nil
+	}
+	if k.store == nil { // it is told when there is one again
+		e.locked(func() { e.unburied = true })
 		return nil
 	}
 	was := *e.version
@@ -408,7 +436,7 @@ func (k *sticky) bury(ctx context.Context, e *entry) error {
 // expire ends a session that nobody has used for too long, unless another
 // instance has.
 func (k *sticky) expire(ctx context.Context, e *entry) error {
-	if err := e.take(ctx); err != nil {
+	if err := k.take(ctx, e); err != nil {
 		return err
 	}
 	defer e.yield()
@@ -428,30 +456,4 @@ func (k *sticky) expire(ctx context.Context, e *entry) error {
 		k.queue.add(e.base, k.job(e))
 	}
 	return nil
-}
-
-// sweep sees to an entry that no request may ever ask for again.
-func (k *sticky) sweep(e *entry) {
-	now := time.Now()
-	e.mu.Lock()
-	over, left := e.over && now.Sub(e.overSince) > renewGrace, len(e.unsaved) > 0 || e.behind || e.absent
-	unburied := e.unburied
-	e.mu.Unlock()
-	switch {
-	case unburied && !e.expired(now):
-		k.queue.add(e.base, k.job(e))
-	case over, e.expired(now): // memcached drops its copies at the same time
-		k.table.remove(e)
-	case left && k.store != nil:
-		k.queue.add(e.base, k.job(e))
-	}
-}
-
-// drain has everything stored that memcached lacks.
-func (k *sticky) drain() {
-	for _, e := range k.table.all() {
-		if k.store != nil && e.dirty() {
-			k.queue.add(e.base, k.job(e))
-		}
-	}
 }

@@ -331,6 +331,7 @@ func (s *store) fits(rec *record) error {
 // confirm tells whether the copies are still v, and gives them new time to live.
 func (s *store) confirm(ctx context.Context, v *version) bool {
 	defer s.stats.since(confirmation, s.stats.begin())
+	s.reseat(v)
 	probe := s.newVersion(v.base)
 	probe.rec = v.rec // whose time-out is the one to give
 	node, second := probe.roles()

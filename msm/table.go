@@ -83,10 +83,10 @@ func (t *table) run() {
 			return
 		case <-ticker.C:
 		}
-		t.mu.Lock()
-		sweep := t.sweep
-		t.mu.Unlock()
 		for _, e := range t.all() {
+			t.mu.Lock()
+			sweep := t.sweep
+			t.mu.Unlock()
 			sweep(e)
 		}
 	}

@@ -1,0 +1,350 @@
+package msm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed99545744/msm/internal/leaktest"
+	"github.com/seed99545744/msm/memcache"
+)
+
+// list is the Config's node list with just these nodes.
+func (ns *nodes) list(numbers ...int) string {
+	var all []string
+	for _, n := range numbers {
+		all = append(all, fmt.Sprintf("n%d:%s", n, ns.servers[n-1].Addr()))
+	}
+	return strings.Join(all, ",")
+}
+
+// departed waits until every request has left the cores that were replaced.
+func departed(t *testing.T, m *Manager) {
+	t.Helper()
+	poll(t, "what was replaced has ended", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return len(m.leaving) == 0
+	})
+}
+
+// What may change while requests run.
+var changesUnderLoad = []struct {
+	name    string
+	begin   func(*Config)
+	changes []func(*Config, *nodes)
+}{
+	{"sticky", func(*Config) {}, []func(*Config, *nodes){
+		func(c *Config, ns *nodes) { c.MemcachedNodes = ns.list(1, 2, 3) },
+		func(c *Config, ns *nodes) { c.SessionBackupSync, c.FailoverNodes = true, "n3" },
+		func(c *Config, ns *nodes) {
+			c.MemcachedNodes, c.OperationTimeout, c.FailoverNodes = ns.list(2, 3), time.Second, ""
+		},
+		func(c *Config, ns *nodes) { c.SessionBackupSync, c.BackupThreadCount = false, 1 },
+		func(c *Config, ns *nodes) { c.MemcachedNodes, c.ValueKeys = ns.list(1, 2), testKeys(2) },
+	}},
+	{"other nodes, and another route", func(c *Config) { c.LockingMode, c.Route = "all", "a" }, []func(*Config, *nodes){
+		func(c *Config, ns *nodes) { c.MemcachedNodes, c.Route = ns.list(3, 4), "b" },
+		func(c *Config, ns *nodes) { c.MemcachedNodes, c.Route = ns.list(1, 2), "a" },
+	}},
+	{"disabled now and then", func(c *Config) { c.Route = "a" }, []func(*Config, *nodes){
+		func(c *Config, ns *nodes) { c.Disabled = true },
+		func(c *Config, ns *nodes) { c.Disabled = false },
+	}},
+	{"non-sticky, nodes", func(c *Config) { c.NonSticky, c.SessionBackupSync = true, true }, []func(*Config, *nodes){
+		func(c *Config, ns *nodes) { c.MemcachedNodes, c.LockingMode = ns.list(1, 2, 3), "all" },
+		func(c *Config, ns *nodes) { c.LockingMode, c.BackupThreadCount = "auto", 1 },
+		func(c *Config, ns *nodes) { c.MemcachedNodes, c.LockExpiration = ns.list(2, 3), 2*time.Second },
+		func(c *Config, ns *nodes) { c.MemcachedNodes, c.LockingMode = ns.list(1, 2), "none" },
+	}},
+	{"non-sticky, all but nodes", func(c *Config) { c.NonSticky = true }, []func(*Config, *nodes){
+		func(c *Config, ns *nodes) { c.LockingMode, c.OperationTimeout = "all", time.Second },
+		func(c *Config, ns *nodes) { c.LockingMode, c.SessionBackupTimeout = "uriPattern:/.*", time.Second },
+		func(c *Config, ns *nodes) { c.LockingMode, c.OperationTimeout = "", 2*time.Second },
+	}},
+	{"one mode and the other", func(c *Config) { c.SessionBackupSync, c.Route = true, "a" }, []func(*Config, *nodes){
+		func(c *Config, ns *nodes) { c.NonSticky = true },
+		func(c *Config, ns *nodes) { c.NonSticky = false },
+	}},
+}
+
+// Parallel requests count, and the Config changes under them again and again: no
+// increment is lost, no request fails, and nothing is left running.
+func TestReconfigureUnderLoad(t *testing.T) {
+	for _, tt := range changesUnderLoad {
+		t.Run(tt.name, func(t *testing.T) {
+			leaktest.Check(t)
+			ns := startNodes(t, 4)
+			cfg := ns.config()
+			cfg.MemcachedNodes = ns.list(1, 2)
+			cfg.OperationTimeout, cfg.SessionBackupTimeout = 2*time.Second, 2*time.Second
+			tt.begin(&cfg)
+			m := instance(t, cfg)
+			const sessions, windows, during = 3, 2, 300 * time.Millisecond
+			browsers := make([]*browser, sessions)
+			var counted [sessions]atomic.Int64
+			for i := range browsers {
+				browsers[i] = new(browser)
+				browsers[i].count(t, m)
+			}
+			stop := make(chan struct{})
+			var changer sync.WaitGroup
+			changed := 0
+			changer.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					tt.changes[changed%len(tt.changes)](&cfg, ns)
+					if err := m.Reconfigure(cfg); err != nil {
+						t.Error(err)
+						return
+					}
+					changed++
+				}
+			})
+			rush(sessions*windows, during, func(i int) {
+				b := browsers[i%sessions].clone()
+				if w := b.visit(m, func(s *Session) {
+					if err := increment(s); err != nil {
+						t.Error(err)
+					}
+				}); w.Code != http.StatusOK {
+					t.Errorf("status %d: %s", w.Code, w.Body)
+				}
+				counted[i%sessions].Add(1)
+			})
+			close(stop)
+			changer.Wait()
+			departed(t, m)
+			for i, b := range browsers {
+				if got, want := b.count(t, m), int(counted[i].Load())+2; got != want {
+					t.Errorf("session %d counts %d, want %d", i, got, want)
+				}
+			}
+			if changed < 4 {
+				t.Errorf("only %d changes", changed)
+			}
+		})
+	}
+}
+
+func testKeys(n int) [][]byte {
+	var keys [][]byte
+	for i := range n {
+		keys = append(keys, []byte(strings.Repeat(string(rune('a'+i)), 32)))
+	}
+	return keys
+}
+
+// A Config with problems changes nothing, and all of them are told.
+func TestReconfigureRefuses(t *testing.T) {
+	m := instance(t, startNodes(t, 2).config())
+	before := m.core.Load()
+	err := m.Reconfigure(Config{MemcachedNodes: "n1", LockingMode: "foo", SessionAttributeFilter: "(", OperationTimeout: -1, Cookie: Cookie{Name: " "}})
+	if err == nil || m.core.Load() != before {
+		t.Fatalf("%v, changed %v", err, m.core.Load() != before)
+	}
+	for _, field := range []string{"MemcachedNodes", "LockingMode", "SessionAttributeFilter", "OperationTimeout", "Cookie"} {
+		if !strings.Contains(err.Error(), field) {
+			t.Errorf("nothing about %s in %q", field, err)
+		}
+	}
+}
+
+func TestReconfigureAfterShutdown(t *testing.T) {
+	cfg := startNodes(t, 2).config()
+	m := instance(t, cfg)
+	shutdown(t, m)
+	if err := m.Reconfigure(cfg); !errors.Is(err, errOver) {
+		t.Errorf("got %v, want %v", err, errOver)
+	}
+}
+
+// A request that is under way ends with the client that it began with, and
+// what it stores is found by the next one. Nobody closes that client before.
+func TestReconfigureUnderARequest(t *testing.T) {
+	for _, nonSticky := range []bool{false, true} {
+		t.Run(fmt.Sprintf("nonSticky=%v", nonSticky), func(t *testing.T) {
+			leaktest.Check(t)
+			ns := startNodes(t, 3)
+			cfg := ns.config()
+			cfg.MemcachedNodes, cfg.NonSticky = ns.list(1, 2), nonSticky
+			m := instance(t, cfg)
+			b := ann(t, m)
+			old := m.core.Load().store.client
+			b.visit(m, func(s *Session) {
+				must(t, s.Set("before", "yes"))
+				cfg.MemcachedNodes, cfg.OperationTimeout = ns.list(2, 3), 400*time.Millisecond
+				must(t, m.Reconfigure(cfg))
+				must(t, s.Set("after", "yes"))
+				if err := old.Ping(context.Background()); err != nil {
+					t.Errorf("the request's client: %v", err)
+				}
+			})
+			departed(t, m)
+			if err := old.Ping(context.Background()); !errors.Is(err, memcache.ErrClosed) {
+				t.Errorf("with the request over, its client says %v, want %v", err, memcache.ErrClosed)
+			}
+			for _, name := range []string{"before", "after"} {
+				if got := b.get(t, m, name); got != "yes" {
+					t.Errorf("%s is %q, want yes", name, got)
+				}
+			}
+		})
+	}
+}
+
+// What does not concern the nodes goes on with the same connections, and a
+// client of the caller's is never closed.
+func TestReconfigureKeepsClient(t *testing.T) {
+	ns := startNodes(t, 2)
+	cfg := ns.config()
+	m := instance(t, cfg)
+	own := m.core.Load().store.client
+	cfg.SessionBackupSync, cfg.SessionAttributeFilter = true, "user"
+	must(t, m.Reconfigure(cfg))
+	departed(t, m)
+	if now := m.core.Load().store.client; now != own || now.Ping(context.Background()) != nil {
+		t.Errorf("another client %v, which says %v", now != own, now.Ping(context.Background()))
+	}
+	theirs, err := memcache.New(memcache.Config{Nodes: ns.list(1, 2)})
+	must(t, err)
+	defer theirs.Close()
+	cfg.MemcachedNodes, cfg.Client = "", theirs
+	must(t, m.Reconfigure(cfg))
+	departed(t, m)
+	if err := own.Ping(context.Background()); !errors.Is(err, memcache.ErrClosed) {
+		t.Errorf("the own client that nobody uses says %v, want %v", err, memcache.ErrClosed)
+	}
+	cfg.MemcachedNodes, cfg.Client = ns.list(1, 2), nil
+	must(t, m.Reconfigure(cfg))
+	departed(t, m)
+	if err := theirs.Ping(context.Background()); err != nil {
+		t.Errorf("the caller's client says %v", err)
+	}
+}
+
+// Shutdown does not wait for a request of a core that was replaced longer than
+// its ctx says.
+func TestShutdownWithDepartures(t *testing.T) {
+	leaktest.Check(t)
+	ns := startNodes(t, 2)
+	cfg := ns.config()
+	m, err := New(cfg)
+	must(t, err)
+	inside, leave := make(chan struct{}), make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		new(browser).visit(m, func(*Session) {
+			close(inside)
+			<-leave
+		})
+	})
+	<-inside
+	cfg.OperationTimeout *= 2
+	must(t, m.Reconfigure(cfg))
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := m.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
+	}
+	close(leave)
+	group.Wait()
+}
+
+// Second copies that wait are stored before the nodes change: here the node that
+// stays has nothing else.
+func TestReconfigureStoresFirst(t *testing.T) {
+	ns := startNodes(t, 3)
+	cfg := ns.config()
+	cfg.NonSticky = true
+	for range 20 {
+		cfg.MemcachedNodes = ns.list(1, 2)
+		m, err := New(cfg)
+		must(t, err)
+		b := ann(t, m)
+		stays := map[string]int{"n1": 2, "n2": 1}[b.id(t).node]
+		b.set(t, m, "user", "bob")
+		cfg.MemcachedNodes = ns.list(stays, 3)
+		must(t, m.Reconfigure(cfg))
+		if got := b.get(t, m, "user"); got != "bob" {
+			t.Fatalf("the session says %q, want bob", got)
+		}
+		shutdown(t, m)
+	}
+}
+
+// Sticky sessions that nobody asks for move to nodes that are all others, too.
+func TestReconfigureMovesTable(t *testing.T) {
+	ns := startNodes(t, 4)
+	cfg := ns.config()
+	cfg.MemcachedNodes, cfg.Route = ns.list(1, 2), "a"
+	m := instance(t, cfg)
+	b := ann(t, m)
+	cfg.MemcachedNodes = ns.list(3, 4)
+	must(t, m.Reconfigure(cfg))
+	m.core.Load().local.sweep(m.table.get(b.id(t).base)) // its turn comes within seconds
+	rest(t, m)
+	cfg.Route = "b"
+	other := instance(t, cfg)
+	if got := b.get(t, other, "user"); got != "ann" {
+		t.Errorf("on another instance the session says %q, want ann", got)
+	}
+}
+
+// STK-23: sessions of a manager that was disabled get a node when it is enabled,
+// and what has changed meanwhile is merged with what others have changed.
+func TestDisableAndEnable(t *testing.T) {
+	ns := startNodes(t, 2)
+	cfg := ns.config()
+	cfg.Route = "a"
+	m := instance(t, cfg)
+	cfg.Route = "b"
+	other := instance(t, cfg)
+	cfg.Route = "a"
+	before := ann(t, m)
+	gone := ann(t, m)
+	rest(t, m)
+
+	cfg.Disabled = true
+	must(t, m.Reconfigure(cfg))
+	departed(t, m)
+	traffic := ns.traffic()
+	begun := ann(t, m)
+	before.set(t, m, "here", "yes")
+	gone.visit(m, func(s *Session) { must(t, s.Invalidate()) })
+	if node := begun.id(t).node; node != "" || ns.traffic() != traffic {
+		t.Errorf("disabled: a session on node %q, %d commands to nodes", node, ns.traffic()-traffic)
+	}
+	before.clone().set(t, other, "there", "yes")
+
+	cfg.Disabled = false
+	must(t, m.Reconfigure(cfg))
+	for _, e := range m.table.all() {
+		m.core.Load().local.sweep(e)
+	}
+	rest(t, m)
+	if got := begun.get(t, m, "user"); got != "ann" || begun.id(t).node == "" {
+		t.Errorf("the session that was begun meanwhile says %q on node %q", got, begun.id(t).node)
+	}
+	for _, name := range []string{"user", "here", "there"} {
+		if got := before.clone().get(t, other, name); got == "" {
+			t.Errorf("%s is lost", name)
+		}
+		if got := before.clone().get(t, m, name); got == "" {
+			t.Errorf("%s is lost in the instance that was disabled", name)
+		}
+	}
+	if got := gone.get(t, other, "user"); got != "" {
+		t.Errorf("a session that was ended meanwhile says %q", got)
+	}
+}

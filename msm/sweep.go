@@ -1,0 +1,48 @@
+package msm
+
+import "time"
+
+// sweep sees to an entry that no request may ever ask for again.
+func (k *sticky) sweep(e *entry) {
+	now := time.Now()
+	e.mu.Lock()
+	over, unburied := e.over && now.Sub(e.overSince) > renewGrace, e.unburied
+	e.mu.Unlock()
+	switch {
+	case unburied && !e.expired(now):
+		k.toDo(e)
+	case over, e.expired(now): // memcached drops its copies at the same time
+		k.table.remove(e)
+	case e.dirty(), k.store != nil && e.isElsewhere(k.store.topology()):
+		k.toDo(e)
+	}
+}
+
+// clear is sweep where sessions are in memcached alone by now: an entry that it
+// has all of is of no use.
+func (k *sticky) clear(e *entry) {
+	e.mu.Lock()
+	unburied := e.unburied
+	e.mu.Unlock()
+	if (unburied || !e.isOver() && e.dirty()) && !e.expired(time.Now()) {
+		k.toDo(e)
+		return
+	}
+	k.table.remove(e)
+}
+
+// toDo has an entry stored in the background, if there is a memcached.
+func (k *sticky) toDo(e *entry) {
+	if k.store != nil {
+		k.queue.add(e.base, k.job(e))
+	}
+}
+
+// drain has everything stored that memcached lacks.
+func (k *sticky) drain() {
+	for _, e := range k.table.all() {
+		if e.dirty() {
+			k.toDo(e)
+		}
+	}
+}
