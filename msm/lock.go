@@ -14,7 +14,8 @@ const (
 	maxWaiters = 16
 
 	// maxTurn is for how long requests of one process hand the lock on among
-	// themselves, which costs nothing, before it is another process's turn.
+	// themselves, which costs nothing, before it is another process's turn; those
+	// that had come before the turn began have it in any case.
 	maxTurn = 20 * time.Millisecond
 )
 
@@ -42,9 +43,15 @@ type locks struct {
 // lane is the requests of a session in this process that want its lock.
 type lane struct {
 	// The one at the head has the lock, or asks the node for it. The others wait
-	// in the order in which they came. What makes one the head is the lease that
-	// the one before leaves it; nil: it is to ask the node.
-	waiting []chan *lease
+	// in the order in which they came.
+	waiting []*ticket
+}
+
+// ticket is a request in its lane. What makes it the head is the lease that the
+// one before leaves it; nil: it is to ask the node.
+type ticket struct {
+	came time.Time
+	turn chan *lease // has room for one
 }
 
 // newLocks returns nil if no request wants a lock.
@@ -98,7 +105,7 @@ func (k *locks) acquire(ctx context.Context, v *version) (*lease, error) {
 // release gives a lock to the next request that waits for it in this process,
 // or back.
 func (k *locks) release(base string, l *lease) {
-	if time.Since(l.taken) < maxTurn && k.hand(base, l) {
+	if k.hand(base, l) {
 		return
 	}
 	begin := k.stats.begin()
@@ -120,36 +127,38 @@ func (k *locks) enter(ctx context.Context, base string) (*lease, error) {
 		k.mu.Unlock()
 		return nil, ErrBusy
 	}
-	ticket := make(chan *lease, 1)
-	ln.waiting = append(ln.waiting, ticket)
+	mine := &ticket{time.Now(), make(chan *lease, 1)}
+	ln.waiting = append(ln.waiting, mine)
 	k.mu.Unlock()
 	select {
-	case l := <-ticket:
+	case l := <-mine.turn:
 		return l, nil
 	case <-ctx.Done():
 	}
-	if k.withdraw(ln, ticket) {
+	if k.withdraw(ln, mine) {
 		return nil, ctx.Err()
 	}
-	return <-ticket, nil // it came at the last moment
+	return <-mine.turn, nil // it came at the last moment
 }
 
 // withdraw is false if the ticket's turn has come.
-func (k *locks) withdraw(ln *lane, ticket chan *lease) bool {
+func (k *locks) withdraw(ln *lane, mine *ticket) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	i := slices.Index(ln.waiting, ticket)
+	i := slices.Index(ln.waiting, mine)
 	if i >= 0 {
 		ln.waiting = slices.Delete(ln.waiting, i, i+1)
 	}
 	return i >= 0
 }
 
-// hand makes the next request the head, with a lease, if there is one.
+// hand makes the next request the head, with a lease, if there is one and the
+// process still has its turn.
 func (k *locks) hand(base string, l *lease) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.lanes[base].next(l)
+	ln := k.lanes[base]
+	return len(ln.waiting) > 0 && (time.Since(l.taken) < maxTurn || ln.waiting[0].came.Before(l.taken)) && ln.next(l)
 }
 
 // leave makes the next request the head, without a lease, or ends the lane.
@@ -166,7 +175,7 @@ func (ln *lane) next(l *lease) bool {
 	if len(ln.waiting) == 0 {
 		return false
 	}
-	ln.waiting[0] <- l // never blocks: there is room for one
+	ln.waiting[0].turn <- l // never blocks: there is room for one
 	ln.waiting = slices.Delete(ln.waiting, 0, 1)
 	return true
 }

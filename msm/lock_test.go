@@ -205,6 +205,60 @@ func TestLockIsFair(t *testing.T) {
 	}
 }
 
+// A process hands the lock on to all that had come when its turn began, for
+// however long that takes, and to others for a moment; then it is another
+// process's turn.
+func TestLockTurns(t *testing.T) {
+	for _, tc := range []struct {
+		work time.Duration
+		want string // who has the lock, in this order: a1 and a2 had come when a's turn began
+	}{
+		{50 * time.Millisecond, "a1 a2 b a3 a4"},
+		{time.Millisecond, "a1 a2 a3 a4 b"},
+	} {
+		inBubble(t, func(t *testing.T, s *memcachetest.Server) {
+			var mu sync.Mutex // guards order
+			var order []string
+			var group sync.WaitGroup
+			has := make(chan struct{}, 5)
+			instances := map[string]*locks{}
+			var v *version
+			for _, name := range []string{"a", "b"} {
+				instances[name], v = testLocks(bubbleClient(t, s, memcache.Text), time.Minute)
+			}
+			come := func(name string) {
+				group.Go(func() {
+					release, err := instances[name[:1]].take(t.Context(), v)
+					must(t, err)
+					mu.Lock()
+					order = append(order, name)
+					mu.Unlock()
+					has <- struct{}{}
+					time.Sleep(tc.work)
+					release()
+				})
+				synctest.Wait()
+			}
+			stranger := testLease(bubbleClient(t, s, memcache.Text)) // on a third instance
+			stranger.key = keyspace{}.lock(v.base)
+			must(t, stranger.take(t.Context()))
+			come("a1")
+			come("a2")
+			time.Sleep(10 * time.Millisecond)
+			come("b")
+			time.Sleep(10 * time.Millisecond)
+			stranger.end()
+			<-has // a's turn has begun
+			come("a3")
+			come("a4")
+			group.Wait()
+			if got := strings.Join(order, " "); got != tc.want {
+				t.Errorf("work of %v: %s, want %s", tc.work, got, tc.want)
+			}
+		})
+	}
+}
+
 // lockBubble is two instances over one node in a bubble.
 func lockBubble(t *testing.T, s *memcachetest.Server, expiration, patience time.Duration) (ms [2]*Manager) {
 	for i := range ms {
