@@ -86,12 +86,18 @@ func (b *browser) read(resp *http.Response) shown {
 	if resp.StatusCode != http.StatusOK {
 		b.t.Fatalf("%s: %s\n%s", resp.Request.URL, resp.Status, body)
 	}
+	return readPage(b.t, string(body))
+}
+
+// readPage takes what a page says from its text.
+func readPage(t *testing.T, body string) shown {
+	t.Helper()
 	field := func(name string) string {
-		m := pagePatterns[name].FindSubmatch(body)
+		m := pagePatterns[name].FindStringSubmatch(body)
 		if m == nil {
-			b.t.Fatalf("the page says nothing of %s:\n%s", name, body)
+			t.Fatalf("the page says nothing of %s:\n%s", name, body)
 		}
-		return string(m[1])
+		return m[1]
 	}
 	s := shown{instance: field("instance"), base: field("base"), node: field("node"), created: field("created")}
 	s.visits, _ = strconv.Atoi(field("visits"))

@@ -16,6 +16,7 @@ import (
 func (s *system) frontHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /control", s.control)
+	mux.HandleFunc("/admin/{instance}", s.admin)
 	mux.HandleFunc("GET /favicon.ico", http.NotFound) // not an instance's turn
 	mux.Handle("/", s.proxy())
 	return http.NewCrossOriginProtection().Handler(mux)

@@ -23,6 +23,7 @@ type instance struct {
 	server  *http.Server
 	served  chan struct{} // closed when server accepts no more
 	manager *msm.Manager
+	admin   http.Handler
 }
 
 // start begins with empty memory, as a new process would.
@@ -48,7 +49,8 @@ func (i *instance) start() error {
 		defer close(served)
 		server.Serve(listener)
 	}()
-	i.addr, i.server, i.served, i.manager = listener.Addr().String(), server, served, manager
+	i.addr, i.server, i.served = listener.Addr().String(), server, served
+	i.manager, i.admin = manager, manager.AdminHandler(isLocal)
 	return nil
 }
 
