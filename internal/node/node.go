@@ -128,6 +128,9 @@ func (n *Node) Addr() string { return n.cfg.Addr }
 // for a connection, for Timeout at most. After nil the call must be given to
 // Wait; after an error it is the caller's.
 func (n *Node) Start(ctx context.Context, call *Call) error {
+	if err := n.check(call); err != nil {
+		return err
+	}
 	err := n.ready(ctx, call)
 	if err == nil {
 		if err = call.conn.Start(ctx, &call.Call); err != nil {
@@ -140,12 +143,17 @@ func (n *Node) Start(ctx context.Context, call *Call) error {
 	return err
 }
 
-// ready checks the request of call, finds a connection for it and makes it fit
-// for that.
-func (n *Node) ready(ctx context.Context, call *Call) error {
-	if err := n.codec.Check(&call.Req); err != nil {
-		return err
+// check refuses a request that must not reach a server.
+func (n *Node) check(call *Call) error {
+	err := n.codec.Check(&call.Req)
+	if err != nil {
+		n.counts.invalid.Add(1)
 	}
+	return err
+}
+
+// ready finds a connection for call and makes it fit for that.
+func (n *Node) ready(ctx context.Context, call *Call) error {
 	if err := n.refusal(); err != nil {
 		return err
 	}
@@ -241,6 +249,9 @@ func (n *Node) Wait(ctx context.Context, call *Call) (*Call, error) {
 
 // Do is Start and Wait.
 func (n *Node) Do(ctx context.Context, call *Call) (*Call, error) {
+	if err := n.check(call); err != nil {
+		return nil, err
+	}
 	if err := n.ready(ctx, call); err != nil {
 		n.counts.failed(err)
 		return nil, err

@@ -85,7 +85,7 @@ func (c *counters) failed(err error) {
 	switch {
 	case errors.Is(err, ErrYounger):
 		c.refused.Add(1)
-	case errors.Is(err, proto.ErrUnsupported), errors.Is(err, proto.ErrKey):
+	case errors.Is(err, proto.ErrUnsupported):
 		c.invalid.Add(1)
 	case errors.Is(err, ErrDown), errors.Is(err, ErrClosed):
 		c.down.Add(1)
