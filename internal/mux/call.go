@@ -29,9 +29,9 @@ type Call struct {
 	// wake carries exactly one token to an owner whose state was waiting.
 	wake chan token
 
-	// gen counts the uses of the call. An interrupt that comes late finds
-	// another number than it was made for. Written under the mu of the
-	// connection that the call is on.
+	// gen counts the uses of the call that were watched. An interrupt that comes
+	// late finds another number than it was made for. Written under the mu of
+	// the connection that the call is on.
 	gen atomic.Uint32
 
 	place int  // of gathered gets: which of them; written before it is taken
@@ -40,10 +40,11 @@ type Call struct {
 	began time.Time // Began, or when Start was called; owned by the owner
 
 	// Guarded by the mu of the connection that the call is on.
-	state callState
-	err   error     // done: why it failed, or nil
-	quit  error     // why the owner must leave, from an interrupt
-	due   time.Time // when the owner must leave
+	state   callState
+	watched bool      // an interrupt has been made for this use
+	err     error     // done: why it failed, or nil
+	quit    error     // why the owner must leave, from an interrupt
+	due     time.Time // when the owner must leave
 }
 
 // Started returns Began, or when Start was called.
@@ -95,7 +96,10 @@ func (call *Call) prepare(now time.Time, timeout time.Duration) {
 func (call *Call) finish() (wake bool) {
 	wake = call.state == waiting
 	call.state = done
-	call.gen.Add(1)
+	if call.watched {
+		call.watched = false
+		call.gen.Add(1)
+	}
 	return wake
 }
 
@@ -128,12 +132,15 @@ func (q *fifo) push(call *Call) (pos uint64) {
 	return pos
 }
 
-func (q *fifo) pop() *Call {
+// pop removes the first n calls and appends them to dst.
+func (q *fifo) pop(n int, dst []*Call) []*Call {
 	pos := q.head.Load()
-	call := q.slots[pos%MaxInFlight]
-	q.slots[pos%MaxInFlight] = nil
-	q.head.Store(pos + 1)
-	return call
+	for i := range n {
+		slot := &q.slots[(pos+uint64(i))%MaxInFlight]
+		dst, *slot = append(dst, *slot), nil
+	}
+	q.head.Store(pos + uint64(n))
+	return dst
 }
 
 // clear forgets the calls but leaves the slots alone: a reader may still look

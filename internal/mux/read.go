@@ -145,13 +145,13 @@ func (c *Conn) deliver(self *Call) (released bool) {
 // fails the rest. Then self gives the reader's role back, if it has no more use
 // for it, and a successor is woken. It reports whether self did.
 func (c *Conn) settle(self *Call, n int, err error) (released bool) {
-	var room [settleBatch]*Call
+	var room [settleBatch + maxGathered]*Call
 	woken := room[:0]
 	c.mu.Lock()
 	if c.err == nil {
-		for range n {
-			if call := c.queue.pop(); call.state != abandoned && call.finish() {
-				woken = append(woken, call)
+		for _, call := range c.queue.pop(n, room[:0]) {
+			if call.state != abandoned && call.finish() {
+				woken = append(woken, call) // in place: it is never ahead
 			}
 		}
 		if n > 0 {

@@ -210,7 +210,7 @@ func bubble(t *testing.T, wrap func(net.Conn) net.Conn, server func(nc net.Conn)
 func TestTrickle(t *testing.T) {
 	bubble(t, nil, func(nc net.Conn) {
 		nc.Read(make([]byte, 100))
-		if _, err := fmt.Fprintf(nc, "VA 10000 f0 c1 t-1 O%d\r\n", 1<<31); err != nil {
+		if _, err := fmt.Fprintf(nc, "VA 10000 f0 c1 t-1 O%d\r\n", 10000); err != nil {
 			return
 		}
 		for {
@@ -270,7 +270,7 @@ func TestTimeoutWithoutRoom(t *testing.T) {
 			}
 			// A sign of life now and then, so that the connection does not die.
 			time.Sleep(300 * time.Millisecond)
-			if _, err := fmt.Fprintf(nc, "EN O%d\r\n", 1<<31+i); err != nil {
+			if _, err := fmt.Fprintf(nc, "EN O%d\r\n", 10000+i); err != nil {
 				return
 			}
 		}

@@ -31,7 +31,14 @@ func (c *Conn) now() time.Time { return c.born.Add(time.Since(c.born)) }
 // called. It allocates, so only a caller that may block in a system call, where
 // it cannot wait for ctx, asks for it.
 func (c *Conn) watchCtx(ctx context.Context, call *Call) (stop func() bool) {
+	c.mu.Lock()
+	over := call.state == done
+	call.watched = !over
 	gen := call.gen.Load()
+	c.mu.Unlock()
+	if over {
+		return func() bool { return true }
+	}
 	return context.AfterFunc(ctx, func() {
 		c.mu.Lock()
 		// The call may be done and on its way again, here or elsewhere.

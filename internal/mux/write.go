@@ -168,13 +168,16 @@ func (c *Conn) join(call *Call, now time.Time) {
 		c.owed, c.owing = 0, now
 	}
 	gathered := c.gather(call)
-	// Opaques of the requests in flight differ, and none is zero.
-	call.Req.Opaque = uint32(c.queue.push(call)) | 1<<31
+	call.Req.Opaque = opaque(c.queue.push(call))
 	if !gathered {
 		c.pending = c.codec.AppendRequest(c.pending, &call.Req)
 	}
 	c.watch(call.due)
 }
+
+// opaque is that of the request at pos. Those in flight differ, and none is zero;
+// they have five digits, which the server repeats.
+func opaque(pos uint64) uint32 { return uint32(pos&0xffff) + 10000 }
 
 // take hands the pending bytes to the writer, call, which adds extra bytes of
 // its own. The caller holds the turn and mu.

@@ -47,10 +47,11 @@ func cutTail(buf []byte) (n int, err error) {
 // number reads the decimal number in front of b. It is not ok where there is
 // none, or one of more than 64 bits.
 func number(b []byte) (v uint64, rest []byte, ok bool) {
+	const safe = 19 // digits that cannot be too many
 	i := 0
 	for ; i < len(b) && b[i]-'0' <= 9; i++ {
 		d := uint64(b[i] - '0')
-		if v > math.MaxUint64/10 || v*10 > math.MaxUint64-d {
+		if i >= safe && (v > math.MaxUint64/10 || v*10 > math.MaxUint64-d) {
 			return 0, b, false
 		}
 		v = v*10 + d
