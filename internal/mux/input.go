@@ -20,6 +20,7 @@ type input struct {
 	value   []byte // inValue: what it is read into, if not through buf, with room for its tail
 	got     int    // bytes of value read so far
 	own     bool   // value is the memory of the call that it belongs to
+	bulk    bool   // the last value was read into value
 
 	group group // the gathered gets that the reply at the front answers
 
@@ -45,20 +46,25 @@ func (c *Conn) fill() error {
 	return nil // an error that came with bytes comes again
 }
 
-// space returns the part of the buffer to read into. The buffer grows once it
-// has been filled: then more than one read's worth was waiting.
+// space returns the part of the buffer to read into. The buffer grows once a
+// read has filled it and left a part of a reply: then more than one read's worth
+// was waiting. Where large values come, the next one is not to be caught in it.
 func (in *input) space() []byte {
 	switch {
 	case in.r == in.w:
 		in.r, in.w = 0, 0
-	case in.w == len(in.buf) && in.r > 0:
-		in.w = copy(in.buf, in.buf[in.r:in.w])
+	case in.w == len(in.buf):
+		if len(in.buf) < readBufMax {
+			old := in.buf
+			in.buf = make([]byte, readBufMax)
+			in.w = copy(in.buf, old[in.r:])
+		} else {
+			in.w = copy(in.buf, in.buf[in.r:])
+		}
 		in.r = 0
 	}
-	if in.w == len(in.buf) {
-		bigger := make([]byte, readBufMax)
-		copy(bigger, in.buf)
-		in.buf = bigger
+	if in.bulk {
+		return in.buf[in.w:min(len(in.buf), in.w+readBufMin)]
 	}
 	return in.buf[in.w:]
 }
@@ -136,6 +142,7 @@ func (c *Conn) takeValue(call, self *Call) bool {
 		if in.w-in.r >= size {
 			c.keep(call, in.buf[in.r:in.r+size])
 			in.r += size
+			in.bulk = false
 			return true
 		}
 		if size < directMin {
@@ -145,6 +152,7 @@ func (c *Conn) takeValue(call, self *Call) bool {
 			return false
 		}
 		in.value, in.own = newValue(call, self, size, len(c.tail))
+		in.bulk = true
 		in.got = copy(in.value, in.buf[in.r:in.w])
 		in.r += in.got
 	}
