@@ -121,7 +121,6 @@ type fifo struct {
 func (q *fifo) first() uint64       { return q.head.Load() }
 func (q *fifo) end() uint64         { return q.tail.Load() }
 func (q *fifo) len() int            { return int(q.tail.Load() - q.head.Load()) }
-func (q *fifo) full() bool          { return q.len() == MaxInFlight }
 func (q *fifo) at(pos uint64) *Call { return q.slots[pos%MaxInFlight] }
 
 // push and pop are called under the connection's mu.

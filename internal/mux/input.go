@@ -20,7 +20,7 @@ type input struct {
 	value   []byte // inValue: what it is read into, if not through buf, with room for its tail
 	got     int    // bytes of value read so far
 	own     bool   // value is the memory of the call that it belongs to
-	bulk    bool   // the last value was read into value
+	bulk    int    // the length of the last value if it was read into value, else 0
 
 	group group // the gathered gets that the reply at the front answers
 
@@ -63,10 +63,18 @@ func (in *input) space() []byte {
 		}
 		in.r = 0
 	}
-	if in.bulk {
+	if in.bulk > 0 {
 		return in.buf[in.w:min(len(in.buf), in.w+readBufMin)]
 	}
 	return in.buf[in.w:]
+}
+
+// window returns how many calls may be in flight after what has come last.
+func (in *input) window() int {
+	if in.bulk == 0 {
+		return MaxInFlight
+	}
+	return max(minWindow, maxReplies/in.bulk)
 }
 
 // parse consumes complete replies from the input and counts their calls. The
@@ -142,7 +150,7 @@ func (c *Conn) takeValue(call, self *Call) bool {
 		if in.w-in.r >= size {
 			c.keep(call, in.buf[in.r:in.r+size])
 			in.r += size
-			in.bulk = false
+			in.bulk = 0
 			return true
 		}
 		if size < directMin {
@@ -152,7 +160,7 @@ func (c *Conn) takeValue(call, self *Call) bool {
 			return false
 		}
 		in.value, in.own = newValue(call, self, size, len(c.tail))
-		in.bulk = true
+		in.bulk = size
 		in.got = copy(in.value, in.buf[in.r:in.w])
 		in.r += in.got
 	}

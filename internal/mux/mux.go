@@ -55,6 +55,12 @@ const (
 	// to where it belongs.
 	directMin = 16 << 10
 
+	// maxReplies bounds the bytes of large values that may be on their way, judged
+	// by the last one: more do not fit the processor's caches, and a value that has
+	// left them costs twice as much to read. For values however large, minWindow
+	// calls may be in flight.
+	maxReplies, minWindow = 512 << 10, 4
+
 	// staleAfter is how long a connection may have been idle before it is
 	// looked at for a FIN, an RST or bytes that nobody asked for ahead of the
 	// next request. Servers close idle connections without a word
@@ -139,6 +145,7 @@ type Conn struct {
 	pending  []byte     // requests that joined and no writer has taken
 	spare    []byte     // the last buffer written, for reuse
 	owed     int        // request bytes taken by writers since the queue was last empty
+	window   int        // how many calls may be in flight
 	waiting  int        // callers that wait for room
 	roles               // who reads and writes
 	watchdog            // what nobody else does in time
@@ -155,15 +162,16 @@ type Conn struct {
 // New makes nc a shared connection. Close closes nc.
 func New(nc net.Conn, cfg Config) *Conn {
 	c := &Conn{
-		nc:    nc,
-		codec: cfg.Codec,
-		cfg:   cfg,
-		tail:  []byte(cfg.Codec.Tail()),
-		dead:  make(chan struct{}),
-		room:  make(chan struct{}, 1),
-		turn:  make(chan struct{}, 1),
-		born:  time.Now(),
-		in:    input{buf: make([]byte, readBufMin)},
+		nc:     nc,
+		codec:  cfg.Codec,
+		cfg:    cfg,
+		tail:   []byte(cfg.Codec.Tail()),
+		dead:   make(chan struct{}),
+		room:   make(chan struct{}, 1),
+		turn:   make(chan struct{}, 1),
+		born:   time.Now(),
+		window: MaxInFlight,
+		in:     input{buf: make([]byte, readBufMin)},
 	}
 	c.turn <- struct{}{}
 	c.transport = nc

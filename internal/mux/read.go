@@ -155,7 +155,7 @@ func (c *Conn) settle(self *Call, n int, err error) (released bool) {
 			}
 		}
 		if n > 0 {
-			c.answered = c.heard.Load()
+			c.answered, c.window = c.heard.Load(), c.in.window()
 		}
 		if err == nil && c.queue.len() == 0 {
 			err = c.closing

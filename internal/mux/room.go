@@ -5,10 +5,22 @@ import (
 	"time"
 )
 
-// admits tells whether a call can join. The caller holds mu.
-func (c *Conn) admits() bool {
-	return c.refusal() == nil && !c.queue.full() && len(c.pending) < maxPending
+// admit waits until the call can join: behind those that have waited longer.
+// The caller holds mu, and again after nil; after an error it does not.
+func (c *Conn) admit(ctx context.Context, call *Call) error {
+	for behind := c.waiting > 0; behind || !c.admits(); behind = false {
+		if err := c.waitRoom(ctx, call); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// admits tells whether a call can join. The caller holds mu.
+func (c *Conn) admits() bool { return c.refusal() == nil && c.hasRoom() }
+
+// hasRoom tells whether there is room for a call. The caller holds mu.
+func (c *Conn) hasRoom() bool { return c.queue.len() < c.window && len(c.pending) < maxPending }
 
 // refusal says why no call will ever join again. The caller holds mu.
 func (c *Conn) refusal() error {
@@ -50,10 +62,10 @@ func (c *Conn) waitRoom(ctx context.Context, call *Call) error {
 }
 
 // signalRoom wakes one of the callers that wait for room, if there are any. It
-// is called wherever room comes to be, and by a woken caller that leaves room.
-// The caller holds mu.
+// is called wherever room comes to be, and by a caller that joins and leaves
+// room. The caller holds mu.
 func (c *Conn) signalRoom() {
-	if c.waiting == 0 || c.queue.full() || len(c.pending) >= maxPending {
+	if c.waiting == 0 || !c.hasRoom() {
 		return
 	}
 	select {

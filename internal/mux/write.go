@@ -43,13 +43,14 @@ func (c *Conn) start(ctx context.Context, call *Call) error {
 		return c.startLarge(ctx, call)
 	}
 	c.mu.Lock()
-	for !c.admits() {
-		if err := c.waitRoom(ctx, call); err != nil {
+	if c.waiting > 0 || !c.admits() {
+		if err := c.admit(ctx, call); err != nil {
 			return unused(err)
 		}
 		now = c.now()
 	}
 	c.join(call, now)
+	c.signalRoom()
 	if call.Req.HasValue() {
 		c.pending = append(append(c.pending, call.Req.Value...), c.tail...)
 	}
