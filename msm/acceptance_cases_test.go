@@ -112,6 +112,10 @@ var cases = []specCase{
 	{"NST-34", "TestNST01_CopiesWhenTheResponseLeaves", ""},
 	{"NST-35", "", "ids travel in cookies only (SR-12)"},
 
+	{"STAT-01", "TestEventsAreCounted TestStatsTellEverything", ""},
+	{"STAT-02", "TestProbe", ""},
+	{"STAT-03", "TestSequenceIsCounted", ""},
+	{"STAT-04", "TestEventsAreCounted", ""},
 	{"AV-01", "TestAV01_HealthCostsNoCommands", ""},
 	{"AV-02", "TestAV01_HealthCostsNoCommands", ""},
 	{"AV-03", "TestAV03_HangingNode", ""},

@@ -16,7 +16,7 @@ import (
 // groups are the cases of the two specifications and how many each group has:
 // msm.md, section 11 (CFG to REQ), sessions.md, section 4 (SR), and the rows of its
 // section 5 in their order (ROW).
-var groups = map[string]int{"CFG": 13, "NODE": 13, "ID": 10, "STK": 31, "NST": 35, "AV": 6, "REQ": 10, "SR": 65, "ROW": 26}
+var groups = map[string]int{"CFG": 13, "NODE": 13, "ID": 10, "STK": 31, "NST": 35, "AV": 6, "STAT": 4, "REQ": 10, "SR": 65, "ROW": 26}
 
 // TestEveryCaseIsShownOrLeftOut fails when the table of cases is stale: a case
 // is not in it, a test is gone or says nothing of its case, or there is a test
@@ -119,7 +119,7 @@ func packageVars(f *ast.File) map[string]ast.Node {
 }
 
 var (
-	namedCase = regexp.MustCompile(`\b(CFG|NODE|ID|STK|NST|AV|REQ|SR)-?(\d\d)(?:_|\b)`)
+	namedCase = regexp.MustCompile(`\b(CFG|NODE|ID|STK|NST|AV|STAT|REQ|SR)-?(\d\d)(?:_|\b)`)
 	namedRow  = regexp.MustCompile(`\bRow (\d+)(?:_|\b)`)
 )
 
