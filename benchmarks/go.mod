@@ -11,6 +11,7 @@ require (
 	github.com/buraksezer/consistent v0.10.0
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f
+	github.com/google/go-cmp v0.7.0
 	github.com/gorilla/sessions v1.4.0
 	github.com/grafana/gomemcache v0.0.0-20251127154401-74f93547077b
 	github.com/liyue201/gostl v1.2.0
@@ -18,10 +19,12 @@ require (
 	github.com/rainycape/memcache v0.0.0-20150622160815-1031fa0ce2f2
 	github.com/seed99545744/msm v0.0.0
 	github.com/serialx/hashring v0.0.0-20200727003509-22c0c7ab6b1b
+	github.com/vmihailenco/msgpack/v5 v5.4.1
 	stathat.com/c/consistent v1.0.0
 )
 
 require (
 	github.com/gorilla/securecookie v1.1.2 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
 )
