@@ -46,6 +46,8 @@ type batch[T any] struct {
 	// that failed and why.
 	answer func(chunk []T, call *node.Call, err error) ([]T, error)
 
+	sole [1]*part[T] // memory for the list of parts while there is one node
+
 	mu    sync.Mutex // guards the following, and what answer writes to
 	errs  map[string]error
 	again []T // for the next round
@@ -83,8 +85,9 @@ func inParallel(n int, f func(i int)) {
 
 // split sorts the elements by node. The lists are its own.
 func (b *batch[T]) split(t *topology, list []T, check bool) []*part[T] {
-	var parts []*part[T]
-	byNode := make(map[*node.Node]*part[T])
+	parts := b.sole[:0]
+	var last *part[T]
+	var byNode map[*node.Node]*part[T] // nil while there is one node only
 	for _, v := range list {
 		if check {
 			if err := b.check(v); err != nil {
@@ -97,18 +100,32 @@ func (b *batch[T]) split(t *topology, list []T, check bool) []*part[T] {
 			b.fail(v, ErrNoNodes)
 			continue
 		}
-		p := byNode[n]
+		p := last
+		if p == nil || p.node != n {
+			p = byNode[n]
+		}
 		if p == nil {
-			p = &part[T]{batch: b, node: n}
+			p = b.newPart(n)
 			if t.sole != nil || b.c.view {
 				p.list = make([]T, 0, len(list))
+			} else if byNode == nil {
+				byNode = make(map[*node.Node]*part[T])
 			}
-			byNode[n] = p
+			if byNode != nil {
+				byNode[n] = p
+			}
 			parts = append(parts, p)
 		}
 		p.list = append(p.list, v)
+		last = p
 	}
 	return parts
+}
+
+func (b *batch[T]) newPart(n *node.Node) *part[T] {
+	p := &part[T]{batch: b, node: n}
+	p.queue, p.calls = p.soleSent[:0], p.soleCall[:0]
+	return p
 }
 
 func (b *batch[T]) fail(v T, err error) {
@@ -127,6 +144,10 @@ type part[T any] struct {
 	queue      []sent[T]
 	unanswered int          // bytes of what is in queue
 	calls      []*node.Call // of start, for reuse
+
+	// Memory for queue and calls, which is enough for most multi-gets.
+	soleSent [1]sent[T]
+	soleCall [1]*node.Call
 }
 
 // sent is a request whose answer is still to come.

@@ -89,6 +89,4 @@ func (c *Client) DeleteMulti(ctx context.Context, keys []string) error {
 func itself(key string) string { return key }
 
 // checkKey refuses a key before its request takes those of others down.
-func checkKey(key string) error {
-	return proto.Classic{}.Check(&proto.Request{Op: proto.OpGet, Key: key})
-}
+func checkKey(key string) error { return proto.CheckKey(key) }

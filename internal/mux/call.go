@@ -37,7 +37,9 @@ type Call struct {
 	place int  // of gathered gets: which of them; written before it is taken
 	hit   bool // of gathered gets: it has its value; owned by the reader
 
-	began time.Time // Began, or when Start was called; owned by the owner
+	// Owned by the owner.
+	timer *time.Timer // of await; kept for the next time
+	began time.Time   // Began, or when Start was called
 
 	// Guarded by the mu of the connection that the call is on.
 	state   callState

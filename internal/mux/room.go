@@ -76,7 +76,12 @@ func (c *Conn) signalRoom() {
 
 // await waits for a token while the call may.
 func (c *Conn) await(ctx context.Context, call *Call, tokens <-chan struct{}) error {
-	timer := time.NewTimer(patience)
+	if call.timer == nil {
+		call.timer = time.NewTimer(patience)
+	} else {
+		call.timer.Reset(patience)
+	}
+	timer := call.timer
 	defer timer.Stop()
 	heldUp := false
 	for {

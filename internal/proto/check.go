@@ -77,9 +77,17 @@ func checkKeys(keys []string) error {
 		return ErrKey
 	}
 	for _, key := range keys {
-		if !validKey(key) {
-			return ErrKey
+		if err := CheckKey(key); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// CheckKey returns ErrKey for what no Codec takes as the key of an item.
+func CheckKey(key string) error {
+	if !validKey(key) {
+		return ErrKey
 	}
 	return nil
 }
