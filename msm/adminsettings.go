@@ -171,6 +171,8 @@ func describeTranscoder(t Transcoder) string {
 		return "XML"
 	case compactTranscoder:
 		return "Compact"
+	case *converting:
+		return describeTranscoder(t.others) + fmt.Sprintf(", and converters of %d types", len(t.byType))
 	case *compressed:
 		return describeTranscoder(t.inner) + ", compressed by " + [...]string{Zstd: "zstd", S2: "S2", Gzip: "gzip"}[t.method]
 	}

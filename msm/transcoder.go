@@ -89,6 +89,12 @@ func markOf(t Transcoder) byte {
 
 // encode returns the value's bytes, and the mark that decode needs.
 func (c codecs) encode(v any) (codec byte, data []byte, err error) {
+	if own, ok := c.configured.(*converting); ok {
+		if _, ok := own.of(v); !ok { // whoever has no converters can read it
+			data, err = own.others.Encode(v)
+			return markOf(own.others), data, err
+		}
+	}
 	data, err = c.configured.Encode(v)
 	return c.mark, data, err
 }

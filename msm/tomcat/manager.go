@@ -137,7 +137,7 @@ var transcoders = []struct {
 func (t *translation) transcoder() {
 	class := strings.TrimSpace(t.values["transcoderFactoryClass"])
 	if converters := t.text("customConverter"); converters != "" {
-		t.warn("%s names classes of Java: types that need a form of their own implement encoding.TextMarshaler or BinaryMarshaler, or Config.Transcoder is one of yours",
+		t.warn("%s names classes of Java: types that need a form of their own implement encoding.TextMarshaler or BinaryMarshaler, or get a converter: Config.Transcoder = msm.Converting(...)",
 			t.shown("customConverter"))
 	}
 	if class == "" {

@@ -132,7 +132,7 @@ var atRunTime = []struct {
 			})
 			return fmt.Sprint(s.stored("two"), s.stored("three"))
 		}, "true false", "true false"},
-	{"customConverter", nil, func(c *msm.Config, _ *site) { c.Transcoder = shouting{} },
+	{"customConverter", nil, func(c *msm.Config, _ *site) { c.Transcoder = msm.Converting(msm.JSON, shouting) },
 		func(s *site) string { s.began(); return fmt.Sprint(s.stored("ANN")) + s.get("user") }, "falseann", "trueann"},
 	{"enableStatistics", nil, func(c *msm.Config, _ *site) { c.DisableStatistics = true },
 		func(s *site) string { s.began(); return fmt.Sprint(s.manager.Stats().RequestsWithSession) }, "1", "1"},
@@ -231,25 +231,11 @@ func (s *site) prefixes() string {
 	return strings.Join(slices.Compact(all), " ")
 }
 
-// shouting is a Transcoder of an application's own.
-type shouting struct{}
-
-func (shouting) Encode(v any) ([]byte, error) {
-	text, ok := v.(string)
-	if !ok {
-		return nil, errors.New("no string")
-	}
-	return []byte(strings.ToUpper(text)), nil
-}
-
-func (shouting) Decode(data []byte, into any) error {
-	text, ok := into.(*string)
-	if !ok {
-		return errors.New("no string")
-	}
-	*text = strings.ToLower(string(data))
-	return nil
-}
+// shouting is a converter of an application's own.
+var shouting = msm.NewConverter(
+	func(text string) ([]byte, error) { return []byte(strings.ToUpper(text)), nil },
+	func(data []byte) (string, error) { return strings.ToLower(string(data)), nil },
+)
 
 // Every attribute changes at run time, and that is seen, beside a visitor whose
 // requests go on all the while.
