@@ -24,13 +24,16 @@ type slot struct {
 	conn atomic.Pointer[conn] // nil: none. It may be dead
 
 	mu     sync.Mutex // guards the following
+	begun  uint64     // how many dials have begun
 	dial   *dial      // under way, or nil
+	ended  *dial      // the last one that is over, or nil
 	pause  backoff    // of dials that nobody waits for
 	closed bool
 }
 
 // dial is an attempt to make a connection.
 type dial struct {
+	number uint64 // its place among those of its slot, from 1
 	cancel context.CancelFunc
 	done   chan struct{} // closed when conn or err is set
 	conn   *conn
@@ -133,6 +136,11 @@ func (n *Node) widen(s *slot) {
 func (n *Node) dial(s *slot) (*conn, *dial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return n.dialLocked(s)
+}
+
+// dialLocked is dial for a caller that holds the slot's mu.
+func (n *Node) dialLocked(s *slot) (*conn, *dial) {
 	if c := s.living(); c != nil {
 		return c, nil
 	}
@@ -140,7 +148,8 @@ func (n *Node) dial(s *slot) (*conn, *dial) {
 		return nil, s.dial
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.DialTimeout)
-	d := &dial{cancel: cancel, done: make(chan struct{})}
+	s.begun++
+	d := &dial{number: s.begun, cancel: cancel, done: make(chan struct{})}
 	if s.closed {
 		cancel()
 		d.err = ErrClosed
@@ -160,23 +169,24 @@ func (n *Node) runDial(ctx context.Context, s *slot, d *dial) {
 	mc, dialect, err := n.open(ctx)
 
 	s.mu.Lock()
-	s.dial = nil
+	s.dial, s.ended = nil, d
+	var unwanted *mux.Conn
 	switch {
-	case err == nil && s.closed:
-		err = ErrClosed
-		mc.Close(err)
+	case s.closed:
+		unwanted, err = mc, ErrClosed
 	case err == nil:
 		d.conn = &conn{Conn: mc, slot: s, number: n.dials.Add(1), dialect: dialect}
 		s.conn.Store(d.conn)
 		s.pause = backoff{}
-	case s.closed:
-		err = ErrClosed
 	default:
 		s.pause.extend()
 		err = &downError{err}
 	}
 	d.err = err
 	s.mu.Unlock()
+	if unwanted != nil {
+		unwanted.Close(err)
+	}
 	n.dialled(err)
 }
 

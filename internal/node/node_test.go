@@ -159,8 +159,15 @@ func TestWidenRefused(t *testing.T) {
 	if s := n.Stats(); s.Cause != nil || s.DialErrors != 1 {
 		t.Errorf("got %+v, want a node that is up, and 1 dial error", s)
 	}
-	n.widen(&n.slots[1])
-	if n.slots[1].dial != nil {
+	second := &n.slots[1]
+	second.mu.Lock()
+	if second.pause.pause == 0 {
+		t.Error("the refusal was followed by no pause")
+	}
+	second.pause.next = time.Now().Add(time.Hour) // on a busy machine the real one is over by now
+	second.mu.Unlock()
+	n.widen(second)
+	if second.dial != nil {
 		t.Error("the next dial came without a pause")
 	}
 }

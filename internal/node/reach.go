@@ -3,24 +3,20 @@ package node
 import "context"
 
 // Reach tries to connect to a node that is down, whatever is left of the pause
-// before the next probe, and returns nil if the node is up then. Callers that
-// come at the same time share one attempt, which DialTimeout bounds; ctx bounds
-// the wait for it. A node that is up is left alone.
+// before the next probe, and returns nil if the node is up then. Callers share
+// attempts: who comes while one is under way waits for it, and then for one more,
+// the same for all that came, because the server may have come up since the first
+// began. DialTimeout bounds an attempt, ctx the wait. A node that is up is left
+// alone.
 func (n *Node) Reach(ctx context.Context) error {
 	if n.closed.Load() {
 		return ErrClosed
 	}
 	for i := range n.slots {
 		s := &n.slots[i]
-		if n.Healthy() || s.living() != nil {
-			continue
+		if !n.Healthy() && s.living() == nil {
+			return n.reach(ctx, s)
 		}
-		underWay, err := n.reach(ctx, s)
-		if err != nil && underWay {
-			// It began before this call, and the server may have come up since.
-			_, err = n.reach(ctx, s)
-		}
-		return err
 	}
 	if !n.Healthy() {
 		n.recovered() // every connection lives
@@ -28,21 +24,38 @@ func (n *Node) Reach(ctx context.Context) error {
 	return nil
 }
 
-// reach waits for a dial for s, and tells whether that was under way already.
-func (n *Node) reach(ctx context.Context, s *slot) (underWay bool, err error) {
+// reach waits until s has a connection, or for a dial that has begun after the
+// call and failed.
+func (n *Node) reach(ctx context.Context, s *slot) error {
 	s.mu.Lock()
-	underWay = s.dial != nil
+	before := s.begun
 	s.mu.Unlock()
-	_, attempt := n.dial(s)
-	if attempt == nil {
-		return underWay, nil // connected since
+	for {
+		d := n.dialAfter(s, before)
+		if d == nil {
+			return nil // connected
+		}
+		select {
+		case <-d.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if d.err == nil || d.number > before {
+			return d.err
+		}
 	}
-	select {
-	case <-attempt.done:
-		return underWay, attempt.err
-	case <-ctx.Done():
-		return underWay, ctx.Err()
+}
+
+// dialAfter returns a dial for s that tells how things are after the one of that
+// number: it has begun later, or is under way. It is nil if s has a connection.
+func (n *Node) dialAfter(s *slot, number uint64) *dial {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.living() == nil && s.dial == nil && s.ended != nil && s.ended.number > number {
+		return s.ended
 	}
+	_, d := n.dialLocked(s)
+	return d
 }
 
 // Healthy tells whether the node takes operations. Unlike Up it starts nothing.

@@ -132,3 +132,34 @@ func TestReachAfterOlderAttempt(t *testing.T) {
 		}
 	})
 }
+
+// TestReachShares: callers that come while an attempt is under way have the next
+// one together.
+func TestReachShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const callers = 50
+		var dials atomic.Int64
+		cfg := config("127.0.0.1:1")
+		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dials.Add(1)
+			time.Sleep(time.Millisecond)
+			return refuse(ctx, network, addr)
+		}
+		n := New(cfg)
+		defer n.Close()
+		n.Do(t.Context(), get("key"))
+		before := dials.Load()
+		errs := make(chan error, callers)
+		for range callers {
+			go func() { errs <- n.Reach(t.Context()) }() // ends with its attempts
+		}
+		for range callers {
+			if err := <-errs; !errors.Is(err, ErrDown) {
+				t.Errorf("Reach of a dead node = %v, want ErrDown", err)
+			}
+		}
+		if got := dials.Load() - before; got != 2 {
+			t.Errorf("%d callers made %d attempts, want 2: one that the first began, and one for those that came during it", callers, got)
+		}
+	})
+}
