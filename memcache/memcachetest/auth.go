@@ -20,7 +20,7 @@ func (c *conn) authenticate(words [][]byte) error {
 		n, ok = parseUint(words[4])
 	}
 	if !ok {
-		_, err := c.begin()
+		_, err := c.begin("set")
 		c.say("CLIENT_ERROR unauthenticated")
 		return err
 	}
@@ -31,7 +31,7 @@ func (c *conn) authenticate(words [][]byte) error {
 	if err != nil {
 		return err
 	}
-	if ready, err := c.begin(); !ready {
+	if ready, err := c.begin("set"); !ready {
 		return err
 	}
 	token := bytes.Fields(value)

@@ -39,9 +39,14 @@ type Fault struct {
 	// Fail answers every command with this line instead of executing it, for
 	// example "SERVER_ERROR out of memory". In the binary protocol it is the
 	// text of an error: status 0x81 for "ERROR", 0x04 for CLIENT_ERROR, 0x82
-	// for the rest.
+	// for the rest. A meta no-op is answered all the same: servers and proxies
+	// have nothing to refuse in it, and it ends the replies before it. Only
+	// "ERROR", which says that a command is unknown, stands for it, too.
 	Fail string
 }
+
+// fails tells whether Fail answers an ASCII command.
+func (f *Fault) fails(name string) bool { return f.Fail != "" && (name != "mn" || f.Fail == "ERROR") }
 
 // touchesReplies tells whether replies must be held until they are complete.
 func (f *Fault) touchesReplies() bool {

@@ -127,6 +127,18 @@ func TestFail(t *testing.T) {
 	}
 }
 
+// A no-op ends the replies before it, whatever became of them, unless the server
+// does not know it.
+func TestFailLeavesNoops(t *testing.T) {
+	onEach(t, func(t *testing.T, s *Server) {
+		c := dial(t, s)
+		s.SetFault(Fault{Fail: "SERVER_ERROR out of memory"})
+		c.want("mg k v\r\nmn\r\n", "SERVER_ERROR out of memory\r\nMN\r\n")
+		s.SetFault(Fault{Fail: "ERROR"})
+		c.want("mg k v\r\nmn\r\n", "ERROR\r\nERROR\r\n")
+	})
+}
+
 // The reply comes late, the command is executed at once: a client that gives up
 // does not know what became of it.
 func TestDelay(t *testing.T) {

@@ -110,7 +110,7 @@ func (c *conn) run(name string, h handler, args [][]byte) error {
 		name = "unknown"
 	}
 	c.srv.traffic.command(name)
-	ok, err := c.begin()
+	ok, err := c.begin(name)
 	switch {
 	case !ok:
 	case h == nil:
@@ -121,13 +121,13 @@ func (c *conn) run(name string, h handler, args [][]byte) error {
 	return err
 }
 
-// begin waits until the command may be executed; not ok means that a fault has
-// answered it.
-func (c *conn) begin() (ok bool, err error) {
+// begin waits until the command of that name may be executed; not ok means that
+// a fault has answered it.
+func (c *conn) begin(name string) (ok bool, err error) {
 	if err := c.admit(); err != nil {
 		return false, err
 	}
-	if c.fault.Fail != "" {
+	if c.fault.fails(name) {
 		c.say(c.fault.Fail)
 		return false, nil
 	}
