@@ -36,7 +36,7 @@ select { background: var(--card) }
 button { font: inherit; font-size: .875rem; font-weight: 600; color: inherit; background: transparent; border: 1px solid var(--rule); border-radius: 8px; padding: .45rem .9rem; cursor: pointer }
 button:hover { border-color: currentColor }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
-@media (max-width: 40rem) { form { grid-template-columns: 1fr } form button, form .hint { grid-column: 1 } form button { justify-self: start; order: 1 } }
+@media (max-width: 40rem) { .times .drawn { display: none } form { grid-template-columns: 1fr } form button, form .hint { grid-column: 1 } form button { justify-self: start; order: 1 } }
 `
 
 // adminPage is the template of the admin page; its data is *adminState.
@@ -81,7 +81,7 @@ const adminPage = `<!DOCTYPE html>
 
 <section>
 <h2>Times</h2>
-<table>
+<table class="times">
 <tr><th>milliseconds</th><th class="n">count</th><th class="n">min</th><th class="n">mean</th><th class="n">max</th><th class="drawn">1 µs to 10 s, logarithmic</th></tr>
 {{- range .Spans}}
 <tr><td>{{.Name}}</td><td class="n">{{.Probe.Count}}</td>
