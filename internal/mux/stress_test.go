@@ -76,6 +76,7 @@ func TestStressSockets(t *testing.T) {
 	for _, codec := range []proto.Codec{proto.Meta{}, proto.Classic{}} {
 		for _, mood := range tempers {
 			t.Run(fmt.Sprintf("%T/%s", codec, mood.name), func(t *testing.T) {
+				t.Parallel() // most of the time everybody waits
 				overSeeds(t, func(t *testing.T, seed uint64) {
 					l, err := net.Listen("tcp", "127.0.0.1:0")
 					if err != nil {
