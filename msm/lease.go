@@ -33,9 +33,12 @@ const (
 	// one: somebody who has joined or left the queue, as a rule.
 	maxLeaseTries = 8
 
-	// Somebody in the queue looks again after minLook to maxLook, at random.
-	minLook = 500 * time.Microsecond
-	maxLook = 1500 * time.Microsecond
+	// The first in the queue looks again after minLook to maxLook, at random; the
+	// others after as many times that as there are before them, of at most
+	// maxAhead: nobody's turn comes sooner.
+	minLook  = 500 * time.Microsecond
+	maxLook  = 1500 * time.Microsecond
+	maxAhead = 20
 )
 
 // lease is the lock of a session on a node: an item with a time to live, so that
@@ -117,9 +120,10 @@ func (l *lease) begin(item memcache.Item, now time.Time, length time.Duration) {
 // there is none any more.
 func (l *lease) lineUp(ctx context.Context) error {
 	err := l.say(ctx, "+")
-	for had := false; err == nil && !had; {
-		if err = sleep(ctx, minLook+mathrand.N(maxLook-minLook)); err == nil {
-			had, err = l.look(ctx)
+	for had, before := false, 0; err == nil && !had; {
+		pause := minLook + mathrand.N(maxLook-minLook)
+		if err = sleep(ctx, pause*time.Duration(1+min(before, maxAhead))); err == nil {
+			had, before, err = l.look(ctx)
 		}
 	}
 	return err
@@ -135,23 +139,23 @@ func (l *lease) say(ctx context.Context, word string) error {
 	return err
 }
 
-// look tells whether the lease has the lock. ErrMiss if it is not even in the
-// queue.
-func (l *lease) look(ctx context.Context) (had bool, err error) {
+// look tells whether the lease has the lock, or how many are before it in the
+// queue. ErrMiss if it is not even there.
+func (l *lease) look(ctx context.Context) (had bool, before int, err error) {
 	now := time.Now()
 	item, err := l.client.Get(ctx, l.key)
 	if err == nil {
 		var queue string
 		if had, queue = l.split(item); had {
 			l.begin(item, now, min(firstLength, l.length))
-		} else if !strings.Contains(queue, "+"+l.token) {
+		} else if before = ahead(queue, l.token); before < 0 {
 			err = memcache.ErrMiss
 		}
 	}
 	if errors.Is(err, memcache.ErrMiss) {
 		l.open = false
 	}
-	return had, err
+	return had, before, err
 }
 
 // withdraw gives up waiting, and tells whether the lease has the lock
@@ -165,7 +169,7 @@ func (l *lease) withdraw() (had bool) {
 	if l.say(ctx, "-") != nil {
 		return false
 	}
-	had, err := l.look(ctx)
+	had, _, err := l.look(ctx)
 	l.open = l.open && err != nil
 	return had
 }
@@ -183,6 +187,15 @@ func (l *lease) drop() {
 func (l *lease) split(item memcache.Item) (owner bool, queue string) {
 	queue, owner = strings.CutPrefix(string(item.Value), l.token)
 	return owner, queue
+}
+
+// ahead is how many wait before that one, about; -1: it is not in the queue.
+func ahead(queue, token string) int {
+	at := strings.Index(queue, "+"+token)
+	if at < 0 {
+		return -1
+	}
+	return max(0, strings.Count(queue[:at], "+")-strings.Count(queue, "-"))
 }
 
 // waiting is a queue without those who have left it.

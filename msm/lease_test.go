@@ -153,9 +153,20 @@ func TestLeaseQueue(t *testing.T) {
 		if token, rest := heir(tc.queue); token != tc.want || rest != tc.rest {
 			t.Errorf("%s: heir(%q) = %q, %q, want %q, %q", tc.reason, tc.queue, token, rest, tc.want, tc.rest)
 		}
+		for _, token := range []string{a, b, c} {
+			want := strings.Index(tc.waiting, token) / (1 + tokenLen)
+			switch got := ahead(tc.queue, token); {
+			case strings.Contains(tc.waiting, token) && (got < 0 || got > want),
+				!strings.Contains(tc.queue, "+"+token) && got != -1:
+				t.Errorf("%s: %d ahead of %.1s, want %d at most", tc.reason, got, token, want)
+			}
+		}
 		if got := waiting(tc.queue); got != tc.waiting {
 			t.Errorf("%s: waiting(%q) = %q, want %q", tc.reason, tc.queue, got, tc.waiting)
 		}
+	}
+	if got := ahead("?+"+a+"+"+b+"+"+c+"-"+a, c); got != 1 {
+		t.Errorf("%d ahead of the third, of which one has left, want 1", got)
 	}
 	if l := testLease(nil); len(l.token) != tokenLen {
 		t.Errorf("a token has %d bytes, want %d", len(l.token), tokenLen)

@@ -156,12 +156,13 @@ func TestLockIsFair(t *testing.T) {
 		took, waited       time.Duration // at most
 		commands           int           // for one request, at most
 	}{
-		{"two instances", 2, 4, 5 * time.Millisecond, 200, 1100 * time.Millisecond, 60 * time.Millisecond, 8},
+		{"two instances", 2, 4, 5 * time.Millisecond, 200, 1100 * time.Millisecond, 45 * time.Millisecond, 8},
 		{"two instances, one client each", 2, 1, 5 * time.Millisecond, 200, 1400 * time.Millisecond, 15 * time.Millisecond, 20},
+		{"many instances", 20, 1, 5 * time.Millisecond, 400, 2300 * time.Millisecond, 120 * time.Millisecond, 30},
 		{"a client alone", 1, 1, 5 * time.Millisecond, 200, time.Second, 0, 2},
 		{"one instance", 1, 8, 5 * time.Millisecond, 200, time.Second, 40 * time.Millisecond, 1},
 		{"short work", 2, 8, 100 * time.Microsecond, 2000, 400 * time.Millisecond, 40 * time.Millisecond, 1},
-		{"long work", 2, 2, 50 * time.Millisecond, 200, 10500 * time.Millisecond, 250 * time.Millisecond, 100},
+		{"long work", 2, 2, 50 * time.Millisecond, 200, 10500 * time.Millisecond, 170 * time.Millisecond, 60},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
