@@ -30,6 +30,9 @@ const maxAdminForm = 64 << 10
 //
 // Reconfigure checks it, and what it refuses changes nothing.
 //
+// Mount it beside Handler rather than within: a change of nodes waits for the
+// requests in Handler, OperationTimeout at most, and would wait for itself.
+//
 // allow decides who may look and change, for every request; nil lets nobody in.
 // Who it refuses gets 403. POSTs of other sites' pages are refused by
 // http.CrossOriginProtection. Sessions are shown by fingerprints, which mean

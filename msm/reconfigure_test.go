@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed99545744/msm/internal/leaktest"
 	"github.com/seed99545744/msm/memcache"
+	"github.com/seed99545744/msm/ring"
 )
 
 // list is the Config's node list with just these nodes.
@@ -347,5 +348,66 @@ func TestDisableAndEnable(t *testing.T) {
 	}
 	if got := gone.get(t, other, "user"); got != "" {
 		t.Errorf("a session that was ended meanwhile says %q", got)
+	}
+}
+
+// The caller's client changes its nodes by itself, also in the middle of a
+// request: what that stores is where the next one looks.
+func TestSetRingOfTheCallersClient(t *testing.T) {
+	for _, nonSticky := range []bool{false, true} {
+		t.Run(fmt.Sprintf("nonSticky=%v", nonSticky), func(t *testing.T) {
+			ns := startNodes(t, 4)
+			client, err := memcache.New(memcache.Config{Nodes: ns.list(1, 2)})
+			must(t, err)
+			defer client.Close()
+			cfg := Config{Client: client, NonSticky: nonSticky, SessionBackupSync: true, Route: "a"}
+			m := instance(t, cfg)
+			b, idle := ann(t, m), ann(t, m)
+			to := func(numbers ...int) {
+				nodes, err := ring.ParseNodes(ns.list(numbers...))
+				must(t, err)
+				r, err := ring.New(ring.XXHash, nodes...)
+				must(t, err)
+				must(t, client.SetRing(r))
+			}
+			b.visit(m, func(s *Session) {
+				must(t, s.Set("before", "yes"))
+				to(2, 3)
+				must(t, s.Set("after", "yes"))
+			})
+			if !nonSticky {
+				to(3, 4) // none of those that idle was on
+				m.core.Load().local.sweep(m.table.get(idle.id(t).base))
+				rest(t, m)
+			}
+			cfg.Route = "b"
+			other := instance(t, cfg)
+			for _, name := range []string{"before", "after", "user"} {
+				if got := b.clone().get(t, other, name); got == "" {
+					t.Errorf("%s is lost", name)
+				}
+			}
+			if got := idle.get(t, other, "user"); got != "ann" {
+				t.Errorf("the other session says %q, want ann", got)
+			}
+		})
+	}
+}
+
+// What a record has become is told attribute by attribute.
+func TestSince(t *testing.T) {
+	old := &record{maxInactive: time.Minute, attrs: []attr{{"a", 1, []byte("1")}, {"b", 1, []byte("2")}, {"c", 1, []byte("3")}}}
+	now := &record{maxInactive: time.Hour, attrs: []attr{{"a", 1, []byte("1")}, {"c", 1, []byte("4")}, {"d", 1, []byte("5")}}}
+	ch := now.since(old)
+	if len(ch.attrs) != 3 || *ch.maxInactive != time.Hour || !ch.attrs["b"].gone {
+		t.Errorf("the changes are %+v, want b gone, c and d set, and another time-out", ch)
+	}
+	theirs, err := ch.merge([]attr{{"a", 1, []byte("theirs")}, {"b", 1, []byte("2")}, {"e", 1, []byte("6")}})
+	must(t, err)
+	if a, _ := find(theirs, "a"); string(a.data) != "theirs" || len(theirs) != 4 {
+		t.Errorf("merged with what others have changed: %v", theirs)
+	}
+	if none := old.since(old); !none.empty() {
+		t.Errorf("a record differs from itself by %+v", none)
 	}
 }

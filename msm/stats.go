@@ -106,7 +106,8 @@ type Probes struct {
 	StoredBytes Probe `json:"storedBytes"`
 }
 
-// NodeStats is what is known of one node.
+// NodeStats is what is known of one node. Its numbers begin anew when Reconfigure
+// makes connections anew.
 type NodeStats struct {
 	ID       string `json:"id"`
 	Addr     string `json:"addr"`
