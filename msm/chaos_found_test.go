@@ -2,6 +2,8 @@ package msm
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -27,6 +29,9 @@ func TestFoundByChaos(t *testing.T) {
 		{"two requests meet the same tombstone", "the second one was acknowledged", false, memcache.Text, twoMeetTombstone},
 		{"Save gives up waiting", "its changes were published twice", false, memcache.Text, saveGivesUp},
 		{"ended while both nodes are out of reach", "the third node's tombstone was not looked for", false, memcache.Text, endedElsewhere},
+		{"renewed while another instance stores elsewhere", "the end met the newer copy, and covered it", true, memcache.Text, renewWhileStoredElsewhere},
+		{"a copy that was left behind", "where the session went, one node is silent and one came back empty", true, memcache.Text, leftBehind},
+		{"stored where the session was", "it had moved on from a node that did not answer", true, memcache.Text, movedOn},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -201,4 +206,91 @@ func endedElsewhere(t *testing.T, w *memoryWard, ms []*Manager) {
 			t.Errorf("count = %d, %v in a session that has ended elsewhere", n, err)
 		}
 	})
+}
+
+// trio is a session's places: its node, that of its second copy, the third one.
+type trio struct {
+	w                    *memoryWard
+	key                  string
+	first, second, third int
+}
+
+func newTrio(t *testing.T, w *memoryWard, m *Manager, b *browser) trio {
+	tr := trio{w: w, key: m.core.Load().store.keys.session(b.id(t).base), third: 3}
+	for i := range wardSize {
+		if rec, err := parseRecord(w.look(i, tr.key)); err == nil {
+			number := func(name string) int { return int(name[1] - '1') }
+			tr.first, tr.second = number(rec.node), number(rec.second)
+		}
+	}
+	tr.third -= tr.first + tr.second
+	return tr
+}
+
+// put makes the session's copies at those nodes what another instance has stored
+// there: one attribute more, and another pair of nodes.
+func (tr trio) put(t *testing.T, at stamp, node, second int, nodes ...int) {
+	t.Helper()
+	item, ok := tr.w.servers[tr.first].Load().Get(tr.key)
+	rec, err := parseRecord(item.Value)
+	if !ok || err != nil {
+		t.Fatalf("no session: %v", err)
+	}
+	ch := new(changes)
+	ch.set(attr{"elsewhere", codecJSON, []byte(`"yes"`)})
+	rec, err = rec.with(ch)
+	must(t, err)
+	rec.node, rec.second = fmt.Sprint("n", node+1), fmt.Sprint("n", second+1)
+	rec.nonces = rec.nonces.with(author(77).newNonce(), 0)
+	for _, i := range nodes {
+		item.Value, item.Flags = rec.appendTo(nil), uint32(at)
+		tr.w.servers[i].Load().SetItem(item)
+	}
+}
+
+func renewWhileStoredElsewhere(t *testing.T, w *memoryWard, ms []*Manager) {
+	b := new(browser)
+	b.set(t, ms[0], "who", "me")
+	tr := newTrio(t, w, ms[0], b)
+	b.visit(ms[0], func(s *Session) {
+		_, err := s.Get("who", new(string))
+		must(t, err)
+		tr.put(t, stamp(0).takeover(), tr.second, tr.third, tr.second, tr.third)
+		must(t, s.Renew())
+	})
+	if got := b.get(t, ms[1], "elsewhere"); got != "yes" {
+		t.Errorf("elsewhere = %q in the renewed session, want yes", got)
+	}
+}
+
+func leftBehind(t *testing.T, w *memoryWard, ms []*Manager) {
+	b := new(browser)
+	b.set(t, ms[0], "who", "me")
+	tr := newTrio(t, w, ms[0], b)
+	tr.put(t, stamp(0).fence().before(), tr.second, tr.third, tr.first)
+	w.afflict(tr.second, hung)
+	b.visit(ms[1], func(s *Session) {
+		if ok, err := s.Get("who", new(string)); ok || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("Get = %v, %v, want ErrUnavailable: n%d may know better", ok, err, tr.second+1)
+		}
+	})
+}
+
+func movedOn(t *testing.T, w *memoryWard, ms []*Manager) {
+	b := new(browser)
+	b.set(t, ms[0], "who", "me")
+	tr := newTrio(t, w, ms[0], b)
+	old := b.clone()
+	old.visit(ms[0], func(s *Session) {
+		_, err := s.Get("who", new(string))
+		must(t, err)
+		tr.put(t, stamp(0).fence(), tr.first, tr.third, tr.first, tr.third)
+		w.afflict(tr.first, dead)
+		must(t, s.Set("here", "yes"))
+	})
+	for _, name := range []string{"here", "elsewhere"} {
+		if got := old.get(t, ms[1], name); got != "yes" {
+			t.Errorf("%s = %q, want yes", name, got)
+		}
+	}
 }

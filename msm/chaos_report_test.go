@@ -32,8 +32,6 @@ type tally struct {
 // two or more were well.
 type quorum struct{ all, thin atomic.Int64 }
 
-func (q *quorum) share() float64 { return float64(q.thin.Load()) / float64(max(1, q.all.Load())) }
-
 func (t *tally) count(delivered bool, status int) {
 	switch {
 	case !delivered:

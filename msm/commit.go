@@ -23,6 +23,7 @@ type intent struct {
 	fence   bool      // the commit starts an epoch whatever else happens
 	reached bool      // nodes that were down have been tried again
 	revived bool      // and so have all, when there was no other
+	looked  bool      // all places were looked at, as a takeover wants it
 
 	// second says what happens to the second copy when the rest is done: nil
 	// means that it is written at once.
@@ -129,7 +130,7 @@ func (v *version) advance() bool {
 func (s *store) mend(ctx context.Context, v *version) {
 	was := *v
 	if err := s.settle(ctx, v, intent{}); err != nil && (v.rec == nil || v.source < 0) {
-		*v = was
+		v.restore(&was)
 	}
 }
 
@@ -139,7 +140,7 @@ func (v *version) mustWrite(in *intent, node, second int) bool {
 	switch {
 	case v.rec.dead != alive:
 		return false
-	case v.source < 0, v.unwritten:
+	case v.source < 0, v.unwritten, v.doubted():
 		return true
 	case !in.commits():
 		return !v.seated(v.rec, node, second) || v.forgotten()
@@ -174,7 +175,7 @@ func (h *replica) lacks(v *version) bool {
 // written if somebody else was faster or the place did not answer; v is then
 // what was found instead.
 func (s *store) write(ctx context.Context, v *version, in *intent, node, second int) (bool, error) {
-	where, takeover := s.arbiter(ctx, v, node)
+	where, takeover := s.arbiter(ctx, v, in, node)
 	if where < 0 || v.advance() {
 		return false, nil
 	}
@@ -184,7 +185,10 @@ func (s *store) write(ctx context.Context, v *version, in *intent, node, second 
 			return false, nil
 		}
 	}
-	rec, err := v.successor(in)
+	if takeover && s.lookAround(ctx, v, in, where) {
+		return false, nil
+	}
+	rec, err := v.rec.successor(in)
 	if err == nil {
 		err = s.fits(rec)
 	}
@@ -194,9 +198,9 @@ func (s *store) write(ctx context.Context, v *version, in *intent, node, second 
 	next := v.stamp.next()
 	switch {
 	case takeover:
-		next = v.stamp.takeover()
-	case rec.node != "" && rec.node != v.name(node), v.leaves(rec, node, second), in.fence, in.end != alive:
-		next = v.stamp.fence()
+		next = v.highest().takeover()
+	case rec.node != "" && rec.node != v.name(node), v.leaves(rec, node, second), in.fence, in.end != alive, v.doubted():
+		next = v.highest().fence()
 	}
 	v.owe(rec)
 	rec.node, rec.second = v.name(node), v.name(second)
@@ -212,8 +216,8 @@ func (s *store) write(ctx context.Context, v *version, in *intent, node, second 
 		return true, nil
 	case errors.Is(err, memcache.ErrTooLarge):
 		return false, tooLarge(rec)
-	case v.fresh && isUncertain(err):
-		v.stamp = v.stamp.fence() // it may be stored later: what comes next must be newer
+	case isUncertain(err):
+		v.doubtful = next
 	}
 	if isLost(err) && s.overtaken(ctx, v, where) {
 		return false, nil
@@ -225,7 +229,7 @@ func (s *store) write(ctx context.Context, v *version, in *intent, node, second 
 // record names. It is a takeover when that one is not up, or has lost what it
 // decided: then the other one that the record names decides, or the place that v
 // was read from. No place (-1) means that v has to be looked at again.
-func (s *store) arbiter(ctx context.Context, v *version, node int) (place int, takeover bool) {
+func (s *store) arbiter(ctx context.Context, v *version, in *intent, node int) (place int, takeover bool) {
 	if v.fresh {
 		return node, false
 	}
@@ -236,7 +240,9 @@ func (s *store) arbiter(ctx context.Context, v *version, node int) (place int, t
 		}
 		if v.source >= 0 && (second < 0 || !s.look(ctx, v, second) || v.places[second].lacks(v)) {
 			// Whoever made v has not brought it there yet, or it is in memory only.
-			s.raise(ctx, v, first, v.stamp)
+			if !s.lookAround(ctx, v, in, first) {
+				s.raise(ctx, v, first, v.stamp)
+			}
 			return -1, false
 		}
 	}
@@ -258,8 +264,26 @@ func (s *store) look(ctx context.Context, v *version, i int) bool {
 	}
 	if h.known != present || h.lacks(v) {
 		s.fetch(ctx, v, i, true)
+		h.out = h.known == silent
 	}
 	return h.known != silent
+}
+
+// lookAround looks, once, for a newer version at the other places, and tells
+// whether there is one. The session may have moved on from a node that did not
+// answer, and that node cannot know.
+func (s *store) lookAround(ctx context.Context, v *version, in *intent, where int) bool {
+	if in.looked {
+		return false
+	}
+	in.looked = true
+	s.each(v, func(i int) bool {
+		return i != where && !v.places[i].out && v.places[i].server.up()
+	}, func(i int) {
+		s.fetch(ctx, v, i, true)
+		v.places[i].out = v.places[i].known == silent
+	})
+	return v.advance()
 }
 
 // owe notes which places the record names.
@@ -294,6 +318,7 @@ func (s *store) reread(ctx context.Context, v *version, in *intent) error {
 		h := &v.places[i]
 		h.out = h.out || h.known == silent
 	}
+	in.looked = true
 	switch {
 	case v.rec == nil && err != nil && !was.fresh:
 		return err
@@ -307,9 +332,9 @@ func (s *store) reread(ctx context.Context, v *version, in *intent) error {
 }
 
 // successor is the record of the next version.
-func (v *version) successor(in *intent) (*record, error) {
+func (r *record) successor(in *intent) (*record, error) {
 	rec := new(record)
-	*rec = *v.rec
+	*rec = *r
 	rec.accessed = time.Now()
 	if !in.commits() {
 		return rec, nil // without a nonce: room is for those that somebody may look for
@@ -322,7 +347,7 @@ func (v *version) successor(in *intent) (*record, error) {
 		if err != nil {
 			return nil, &batchError{b, err}
 		}
-		next.nonces = rec.nonces.with(b.nonce, rec.accessed.Sub(v.rec.accessed))
+		next.nonces = rec.nonces.with(b.nonce, rec.accessed.Sub(r.accessed))
 		rec = next
 	}
 	if in.end != alive {
@@ -423,9 +448,10 @@ func (s *store) leave(ctx context.Context, v *version, i int) bool {
 func (s *store) raise(ctx context.Context, v *version, i int, at stamp) bool {
 	h := &v.places[i]
 	for range maxRaiseRounds {
-		if h.known == unknown || h.known == silent || h.unread() && h.raw().newerThan(at) {
+		if h.known == unknown || h.known == silent || h.unread() && (h.raw().newerThan(at) || v.rec.dead == renewed) {
 			s.fetch(ctx, v, i, true)
 		}
+		v.bury(h)
 		switch {
 		case h.known == silent || errors.Is(h.spoilt, errNewerFormat):
 			h.out = true
@@ -462,5 +488,5 @@ func (h *replica) has(v *version, at stamp) bool {
 	case !h.stamp().newerThan(v.stamp):
 		return h.rec == nil || h.rec.dead == v.rec.dead
 	}
-	return h.readable() && h.rec.dead == v.rec.dead && (h.stamp().epoch() == v.stamp.epoch() || h.rec.committed(v.rec.nonces.last()))
+	return h.readable() && h.rec.dead == v.rec.dead && (h.stamp().epoch() == v.stamp.epoch() || !h.rec.nonces.lack(v.rec.nonces))
 }

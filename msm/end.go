@@ -28,7 +28,9 @@ func (s *store) end(ctx context.Context, v *version, how tombstone) error {
 // id are made first, with the changes; nobody knows it before renew returns, and
 // the old id never gets what a login brings. Then the old id is ended, provided
 // that its version is still the one that was copied. If another request has
-// stored something meanwhile, all begins anew, under another id.
+// stored something meanwhile, all begins anew, under another id. What another
+// instance has stored where this one's end came later is found then, and is
+// what the new id gets.
 func (s *store) renew(ctx context.Context, v *version, b *batch) (*version, error) {
 	if !s.reseat(v) {
 		if err := s.reread(ctx, v, new(intent)); err != nil {
@@ -36,18 +38,22 @@ func (s *store) renew(ctx context.Context, v *version, b *batch) (*version, erro
 		}
 	}
 	for range maxCommitRounds {
-		next, err := s.succeed(ctx, v, b)
+		next, err := s.succeed(ctx, v.rec, b)
 		if err != nil {
 			return nil, err
 		}
+		copied := v.stamp
 		ended, err := s.endVersion(ctx, v)
-		if ended {
+		late := v.buried.readable() && v.buried.stamp().newerThan(copied) && v.rec.nonces.lack(v.buried.rec.nonces)
+		if ended && !late {
 			return next, nil
 		}
 		s.end(ctx, next, invalidated) // nobody will ask for it; should this fail, it expires
 		switch {
 		case err != nil:
 			return nil, err
+		case ended:
+			return s.succeed(ctx, v.buried.rec, b)
 		case v.rec.dead != alive:
 			return nil, ErrInvalidated
 		}
@@ -55,10 +61,10 @@ func (s *store) renew(ctx context.Context, v *version, b *batch) (*version, erro
 	return nil, ErrConflict
 }
 
-// succeed stores v with the batch under a new id.
-func (s *store) succeed(ctx context.Context, v *version, b *batch) (*version, error) {
+// succeed stores the record with the batch under a new id.
+func (s *store) succeed(ctx context.Context, from *record, b *batch) (*version, error) {
 	commit := s.author.newCommit()
-	rec, err := v.successor(&intent{batches: []*batch{{stored: b.stored, nonce: commit.nonce}}})
+	rec, err := from.successor(&intent{batches: []*batch{{stored: b.stored, nonce: commit.nonce}}})
 	if err != nil {
 		return nil, err
 	}
@@ -84,5 +90,7 @@ func (s *store) endVersion(ctx context.Context, v *version) (bool, error) {
 	}
 	s.each(v, func(i int) bool { return v.places[i].known == unknown }, func(i int) { s.fetch(ctx, v, i, false) })
 	err = s.settle(ctx, v, in)
-	return err == nil && v.rec.committed(commit.nonce), err // another Renew may have been faster elsewhere
+	// Another Renew may have been faster elsewhere. Two that meet give up both: an
+	// id has one successor at most.
+	return err == nil && v.rec.committed(commit.nonce) && !v.rival, err
 }

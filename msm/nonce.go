@@ -2,6 +2,7 @@ package msm
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -63,6 +64,21 @@ func (ns nonces) count(a author) int {
 		}
 	}
 	return count
+}
+
+// lack tells whether a commit among others is none of ns. One that may have been
+// pushed out is taken for one of them.
+func (ns nonces) lack(others nonces) bool {
+	for i, n := range others {
+		if slices.Contains(ns, n) {
+			continue
+		}
+		older := func(m nonce) bool { return m.author() == n.author() && slices.Contains(ns, m) }
+		if ns.count(n.author()) < maxOwnNonces || slices.ContainsFunc(others[i+1:], older) {
+			return true
+		}
+	}
+	return false
 }
 
 // last is the nonce of the last commit, 0 if there was none.

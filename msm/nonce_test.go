@@ -94,3 +94,28 @@ func TestSlowSecondCopy(t *testing.T) {
 		t.Errorf("the count is %d, want %d", got, want)
 	}
 }
+
+func TestNoncesLack(t *testing.T) {
+	by := func(a author, n nonce) nonce { return nonce(a)<<32 | n }
+	var full nonces // of author 1: 8 to 1
+	for n := range nonce(maxOwnNonces) {
+		full = full.with(by(1, n+1), 0)
+	}
+	for _, tt := range []struct {
+		name       string
+		ns, others nonces
+		want       bool
+	}{
+		{"nothing of nothing", nil, nil, false},
+		{"the same", full, full, false},
+		{"a newer one", full, full.with(by(1, 9), 0), true},
+		{"an older one that was pushed out", full.with(by(1, 9), 0), full, false},
+		{"one of another author", full, full.with(by(2, 1), 0), true},
+		{"one below a common one", nonces{by(1, 3), by(1, 1)}, nonces{by(1, 3), by(2, 1), by(1, 1)}, true},
+		{"one of its own below a common one", full, append(full[:1:1], by(1, 20), by(1, 7)), true},
+	} {
+		if got := tt.ns.lack(tt.others); got != tt.want {
+			t.Errorf("%s: %x lack %x = %v, want %v", tt.name, tt.ns, tt.others, got, tt.want)
+		}
+	}
+}

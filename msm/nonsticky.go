@@ -76,7 +76,7 @@ func (k *nonSticky) settle(ctx context.Context, v *version, batches []*batch) er
 	err := k.store.settle(ctx, v, in)
 	k.store.stats.settled(&was, &in, begin, err)
 	if err != nil {
-		*v = was
+		v.restore(&was)
 	}
 	return err
 }
@@ -99,7 +99,7 @@ func (k *nonSticky) renew(ctx context.Context, h *hold, b *batch) error {
 	was := *h.version
 	v, err := k.store.renew(ctx, h.version, b)
 	if err != nil {
-		*h.version = was // the request goes on with it
+		h.version.restore(&was) // the request goes on with it
 		return err
 	}
 	h.version, h.local = v, local
@@ -111,7 +111,7 @@ func (k *nonSticky) end(ctx context.Context, h *hold) error {
 	was := *h.version
 	err := k.store.end(ctx, h.version, invalidated)
 	if err != nil {
-		*h.version = was // the request goes on with it
+		h.version.restore(&was) // the request goes on with it
 	}
 	return err
 }

@@ -155,9 +155,12 @@ type version struct {
 	rec   *record // nil: there is no session
 	stamp stamp
 
-	fresh     bool // made here, and never stored
-	unwritten bool // no place has it: it was there, and is lost
+	doubtful  stamp // the highest one of a store that may have happened, or happen yet
+	fresh     bool  // made here, and never stored
+	unwritten bool  // no place has it: it was there, and is lost
 
+	buried   replica   // the newest living copy that the session's end has met
+	rival    bool      // the session's end has met another one
 	accessed time.Time // when the session was used last, before it was loaded
 	places   [maxPlaces]replica
 	n        int // of places
@@ -243,7 +246,7 @@ func (v *version) roles() (node, second int) {
 func (v *version) node() string { return v.name(v.home) }
 
 // untouched tells whether no node can ever have a copy.
-func (v *version) untouched() bool { return v.fresh && v.stamp == 0 }
+func (v *version) untouched() bool { return v.fresh && v.stamp == 0 && v.doubtful == 0 }
 
 // clone returns a copy of v for another goroutine.
 func (v *version) clone() *version {
@@ -318,6 +321,35 @@ func (v *version) isNowhere() bool {
 		}
 	}
 	return v.rec == nil
+}
+
+// doubted tells whether a store whose outcome is unknown would outrank v.
+func (v *version) doubted() bool { return v.doubtful != 0 && v.doubtful.newerThan(v.stamp) }
+
+// highest is the stamp that whatever comes after v has to outrank.
+func (v *version) highest() stamp {
+	if v.doubted() {
+		return v.doubtful
+	}
+	return v.stamp
+}
+
+// restore makes v what it was before storing it failed.
+func (v *version) restore(was *version) {
+	doubtful := v.doubtful
+	*v = *was
+	v.doubtful = doubtful
+}
+
+// bury takes note of what lies where the session's end is to be.
+func (v *version) bury(h *replica) {
+	switch {
+	case v.rec.dead == alive || !h.readable():
+	case h.rec.dead != alive:
+		v.rival = v.rival || !h.rec.committed(v.rec.nonces.last())
+	case !v.buried.readable() || h.stamp().newerThan(v.buried.stamp()):
+		v.buried = *h
+	}
 }
 
 // failure joins the errors of the places that did not answer.

@@ -132,6 +132,9 @@ func (k *sticky) join(ctx context.Context, e *entry, v *version) error {
 
 // adopt makes v what memcached has. The caller has the turn.
 func (k *sticky) adopt(e *entry, v *version) {
+	if v.doubtful == 0 || e.version.doubtful.newerThan(v.doubtful) {
+		v.doubtful = e.version.doubtful
+	}
 	e.have(v, time.Now())
 	e.rebase()
 }
@@ -250,7 +253,7 @@ func (k *sticky) failed(e *entry, was *version, err error) {
 	case errors.Is(err, ErrUnavailable):
 		e.locked(func() { e.node = "" })
 	}
-	*e.version = *was
+	e.version.restore(was)
 }
 
 // isFinal tells whether changes that could not be stored never will be.
@@ -427,7 +430,7 @@ func (k *sticky) bury(ctx context.Context, e *entry) error {
 	was := *e.version
 	err := k.store.end(ctx, e.version, invalidated)
 	if err != nil {
-		*e.version = was
+		e.version.restore(&was)
 	}
 	e.locked(func() { e.unburied = err != nil })
 	return err

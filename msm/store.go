@@ -132,7 +132,7 @@ func (v *version) agreed(node, second int, floor uint16) bool {
 // newest copy, if there is one.
 func (s *store) search(ctx context.Context, v *version, floor uint16) error {
 	s.each(v, func(i int) bool { return v.places[i].unread() }, func(i int) { s.fetch(ctx, v, i, true) })
-	if v.newest(floor) < 0 && s.reachAll(ctx, v) || v.missing(floor) && s.reach(ctx, v) {
+	if (v.newest(floor) < 0 || v.abandoned(floor)) && s.reachAll(ctx, v) || v.missing(floor) && s.reach(ctx, v) {
 		s.each(v, func(i int) bool { return v.places[i].known == silent && v.places[i].server.up() }, func(i int) { s.fetch(ctx, v, i, true) })
 	}
 	for i := range v.n {
@@ -140,7 +140,7 @@ func (s *store) search(ctx context.Context, v *version, floor uint16) error {
 			return fmt.Errorf("%w: %w", ErrDecode, errNewerFormat)
 		}
 	}
-	if i := v.newest(floor); i >= 0 {
+	if i := v.newest(floor); i >= 0 && !v.abandoned(floor) {
 		v.adopt(i)
 		return nil
 	}
@@ -149,6 +149,21 @@ func (s *store) search(ctx context.Context, v *version, floor uint16) error {
 		return unavailable(err)
 	}
 	return nil
+}
+
+// abandoned tells whether the newest copy lies on a node that the session has
+// left, as that copy itself says, while one of those where it went is silent.
+func (v *version) abandoned(floor uint16) bool {
+	best := v.newest(floor)
+	if best < 0 || v.places[best].rec.dead != alive || v.places[best].rec.names(v.places[best].server.name) {
+		return false
+	}
+	for i := range v.n {
+		if h := &v.places[i]; h.known == silent && v.places[best].rec.names(h.server.name) {
+			return true
+		}
+	}
+	return false
 }
 
 // missing tells whether a node that did not answer may know better than the
