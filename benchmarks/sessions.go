@@ -40,6 +40,7 @@ var managers = []contender{
 	{sessionSubject, "msm, sticky, asynchronous backup", openApp(oursApp(msm.Config{}))},
 	{"sticky-sync", "msm, sticky, synchronous backup", openApp(oursApp(msm.Config{SessionBackupSync: true}))},
 	{"nonsticky", "msm, non-sticky, locking none, synchronous", openApp(oursApp(msm.Config{NonSticky: true, SessionBackupSync: true}))},
+	{"nonsticky-all", "msm, non-sticky, locking all, synchronous", openApp(oursApp(msm.Config{NonSticky: true, SessionBackupSync: true, LockingMode: "all"}))},
 }
 
 // app is a web application under one session manager.
