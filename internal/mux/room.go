@@ -81,25 +81,27 @@ func (c *Conn) await(ctx context.Context, call *Call, tokens <-chan struct{}) er
 	} else {
 		call.timer.Reset(patience)
 	}
-	timer := call.timer
-	defer timer.Stop()
-	heldUp := false
-	for {
-		select {
-		case <-tokens:
-			return nil
-		case <-c.dead:
-			return c.Err()
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-		}
-		if heldUp {
-			return ErrTimeout
-		}
-		heldUp = true
-		c.holdUp(1)
-		defer c.holdUp(-1)
-		timer.Reset(time.Until(call.due))
+	defer call.timer.Stop()
+	select {
+	case <-tokens:
+		return nil
+	case <-c.dead:
+		return c.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-call.timer.C:
+	}
+	c.holdUp(1)
+	defer c.holdUp(-1)
+	call.timer.Reset(time.Until(call.due))
+	select {
+	case <-tokens:
+		return nil
+	case <-c.dead:
+		return c.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-call.timer.C:
+		return ErrTimeout
 	}
 }
