@@ -106,6 +106,11 @@ func TestGuard(t *testing.T) {
 	if err := guard(at(64, 190), clientSubject); err == nil {
 		t.Error("1.9 times, goal 3: no error")
 	}
+	less := at(64, 110)
+	less[0].cell.reached = 1.5
+	if err := guard(less, clientSubject); err != nil {
+		t.Errorf("1.1 times, goal 3, reached 1.5: %v", err)
+	}
 	if err := guard(at(8, 10), clientSubject); err != nil {
 		t.Errorf("a concurrency that is not watched: %v", err)
 	}

@@ -66,7 +66,7 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 	fs.StringVar(&o.benchstat, "benchstat", "", "a `folder` to write a file for benchstat into, for each contender")
 	fs.StringVar(&o.chart, "chart", "", "an SVG `file` to write a chart into")
 	fs.StringVar(&o.profile, "cpuprofile", "", "a `file` to write a CPU profile of all contenders into")
-	fs.BoolVar(&o.guard, "guard", false, fmt.Sprintf("fail if a workload at %d goroutines falls below two thirds of its goal", guardedAt))
+	fs.BoolVar(&o.guard, "guard", false, fmt.Sprintf("fail if a workload at %d goroutines falls below two thirds of what is reached;\nwithout other flags, measure just what that takes", guardedAt))
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -84,6 +84,9 @@ func (o *options) fillPlan() (err error) {
 	if o.sessions {
 		all, peers, workloads, goroutines, servers = managers, strings.Join(names(managers), ","), "own,shared", "1,8,16,64", 2
 		p.baseline, o.subject = sessionBaseline, sessionSubject
+	}
+	if o.guard {
+		peers, workloads, goroutines = p.baseline, guarded(), strconv.Itoa(guardedAt)
 	}
 	chosen := append(strings.Split(cmp.Or(o.peers, peers), ","), o.subject, p.baseline)
 	if p.contenders, err = selectContenders(all, chosen); err != nil {
