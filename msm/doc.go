@@ -27,6 +27,12 @@
 // several: what they change is merged, attribute by attribute. [Key.Update]
 // changes an attribute in a way that counts right however many do so at once.
 //
+// # Changes while it runs
+//
+// [Manager.Reconfigure] puts another Config in force, nodes and modes included,
+// and requests go on. [Manager.AdminHandler] lets an operator do that, and shows
+// nodes, statistics and settings.
+//
 // # Memory
 //
 // Requests that store nothing take no memory from one to the next, whatever
