@@ -286,6 +286,7 @@ func movedOn(t *testing.T, w *memoryWard, ms []*Manager) {
 		must(t, err)
 		tr.put(t, stamp(0).fence(), tr.first, tr.third, tr.first, tr.third)
 		w.afflict(tr.first, dead)
+		ms[0].core.Load().store.client.Ping(t.Context()) // it learns that
 		must(t, s.Set("here", "yes"))
 	})
 	for _, name := range []string{"here", "elsewhere"} {
