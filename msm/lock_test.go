@@ -19,7 +19,7 @@ import (
 // testLocks returns the locks of one instance, and a session that has none yet.
 func testLocks(client *memcache.Client, patience time.Duration) (*locks, *version) {
 	k := newLocks(policy{all: true}, keyspace{}, 5*time.Second, patience, nil)
-	s := &store{client: client}
+	s := &store{client: client, outreach: new(outreach)}
 	v := s.newVersion("session")
 	v.home = 0
 	return k, v

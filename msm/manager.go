@@ -20,6 +20,8 @@ type Manager struct {
 	table *table               // of sticky sessions
 	stats counters
 
+	outreach outreach // shared by all cores: they may share servers
+
 	change sync.Mutex // held by Reconfigure and Shutdown from beginning to end
 
 	mu      sync.Mutex // guards what follows
@@ -81,7 +83,7 @@ func (m *Manager) build(cfg Config, old *core) (*core, error) {
 	p.check(err)
 	policy, err := parsePolicy(cfg.LockingMode)
 	p.check(err)
-	p.check(c.connect(old))
+	p.check(c.connect(old, &m.outreach))
 	if err := errors.Join(p...); err != nil {
 		c.own.release()
 		return nil, err
@@ -91,7 +93,7 @@ func (m *Manager) build(cfg Config, old *core) (*core, error) {
 }
 
 // connect gives c its store, unless its sessions stay in this process.
-func (c *core) connect(old *core) error {
+func (c *core) connect(old *core, outreach *outreach) error {
 	cfg := &c.cfg
 	var p problems
 	prefix, err := storagePrefix(cfg.StorageKeyPrefix, cfg.Host, cfg.Context, cfg.Version)
@@ -115,7 +117,7 @@ func (c *core) connect(old *core) error {
 	}
 	c.store = &store{
 		author: c.author, client: client, keys: keyspace{prefix}, seal: seal, failover: failover,
-		maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: c.stats,
+		maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: c.stats, outreach: outreach,
 	}
 	if old != nil && old.store != nil && c.store.isLike(old.store) {
 		c.store.nodes.Store(old.store.topology()) // sessions are where they were

@@ -32,6 +32,7 @@ type server struct {
 	failover bool             // takes sessions only while no other node is up
 	client   *memcache.Client // every operation goes to this node
 	patience time.Duration    // of an attempt to reach it
+	outreach *outreach        // its attempts in the background
 
 	// Atomic. Times are Unix nanoseconds.
 	since atomic.Int64 // when the outage was noticed; 0: there is none
@@ -49,7 +50,7 @@ func (s *server) up() bool {
 		return true
 	}
 	if s.due() {
-		go s.reach(context.Background()) // ends by patience, or when the client is closed
+		s.outreach.start(func() { s.reach(context.Background()) })
 	}
 	return false
 }
@@ -85,15 +86,18 @@ type topology struct {
 	servers map[string]*server // by node id
 }
 
-func newTopology(client *memcache.Client, r *ring.Ring, failover map[string]bool, patience time.Duration) *topology {
-	t := &topology{client: client, ring: r, servers: make(map[string]*server)}
+func (s *store) newTopology(r *ring.Ring) *topology {
+	t := &topology{client: s.client, ring: r, servers: make(map[string]*server)}
 	nodes := r.Nodes()
 	for _, n := range nodes {
 		name := n.ID
 		if isAnonymous(nodes) {
 			name = ""
 		}
-		t.servers[n.ID] = &server{id: n.ID, name: name, failover: failover[n.ID], client: client.On(n.ID), patience: patience}
+		t.servers[n.ID] = &server{
+			id: n.ID, name: name, failover: s.failover[n.ID], client: s.client.On(n.ID),
+			patience: s.backupTimeout, outreach: s.outreach,
+		}
 	}
 	return t
 }

@@ -135,6 +135,7 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	c.local.drain()
 	err = errors.Join(err, c.end(ctx))
 	m.table.close()
+	m.outreach.end()
 	return err
 }
 

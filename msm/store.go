@@ -36,6 +36,7 @@ type store struct {
 	backupTimeout time.Duration   // for the second copy
 	author        author
 	stats         *counters
+	outreach      *outreach
 
 	absent absences
 	nodes  atomic.Pointer[topology]
@@ -46,7 +47,7 @@ func (s *store) topology() *topology {
 	r := s.client.Ring()
 	t := s.nodes.Load()
 	if t == nil || t.ring != r {
-		t = newTopology(s.client, r, s.failover, s.backupTimeout)
+		t = s.newTopology(r)
 		s.nodes.Store(t)
 	}
 	return t
