@@ -136,7 +136,7 @@ func renewWhileWaiting(t *testing.T, w *memoryWard, ms []*Manager) {
 			_, _, err := visits.Get(s)
 			must(t, err)
 			time.Sleep(w.delay(0)) // Renew is at work by now
-			must(t, visits.Update(s, func(n int, _ bool) (int, error) { return n + 1, nil }))
+			must(t, increment(s))
 		})
 	})
 	group.Wait()
@@ -154,7 +154,7 @@ func twoMeetTombstone(t *testing.T, _ *memoryWard, ms []*Manager) {
 	for range 3 {
 		group.Go(func() {
 			resp := old.clone().visit(ms[0], func(s *Session) {
-				must(t, visits.Update(s, func(n int, _ bool) (int, error) { return n + 1, nil }))
+				must(t, increment(s))
 			})
 			if resp.Code == http.StatusOK {
 				t.Error("a change of a session that had ended was acknowledged")
@@ -172,7 +172,7 @@ func saveGivesUp(t *testing.T, w *memoryWard, ms []*Manager) {
 	group.Go(func() { b.clone().count(t, ms[0]) }) // has the turn
 	time.Sleep(time.Millisecond)
 	b.clone().visit(ms[0], func(s *Session) {
-		must(t, visits.Update(s, func(n int, _ bool) (int, error) { return n + 1, nil }))
+		must(t, increment(s))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		s.Save(ctx)

@@ -210,3 +210,8 @@ func (b *browser) count(t *testing.T, m *Manager) int {
 	}
 	return n
 }
+
+// increment adds one to the session's counter.
+func increment(s *Session) error {
+	return visits.Update(s, func(n int, _ bool) (int, error) { return n + 1, nil })
+}
