@@ -47,7 +47,7 @@ var ErrAuth = errors.New("memcache: authentication refused")
 // crowd is how many calls are in flight on a connection before the next one is
 // used, and dialled. Below it a second connection costs more than it brings:
 // fewer requests share a system call.
-const crowd = 32
+const crowd = 64
 
 // large is the size of a value from which on it travels over the last
 // connection, lest small ones stand behind it. Beside values of 256 KiB that are
