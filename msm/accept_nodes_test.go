@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed99545744/msm/memcache"
@@ -160,5 +162,49 @@ func TestAV06_NothingIsRedistributed(t *testing.T) {
 		}
 		ns.sicken(memcachetest.Fault{})
 		must(t, w.client.Reach(t.Context()))
+	}
+}
+
+// AV-04: however many requests meet a node that is down when a probe is due, one
+// of them probes, and once more for those that came while it did, if the node
+// lets them wait. One that refuses at once costs less than it does to be wrong
+// about it: there every request tries before it does without.
+func TestAV04_Probes(t *testing.T) {
+	const requests = 50
+	for name, tc := range map[string]struct {
+		fault memcachetest.Fault
+		most  int
+	}{
+		"hangs":   {memcachetest.Fault{Hang: true}, 2},
+		"refuses": {memcachetest.Fault{Refuse: true}, requests + 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+				w := newWire(t, ns, memcache.Config{})
+				cfg = w.config()
+				cfg.NonSticky = true
+				m := instance(t, cfg)
+				b := new(browser)
+				b.set(t, m, "who", "me")
+				synctest.Wait() // the second copy
+				ns.node(b.id(t).node).SetFault(tc.fault)
+				b.get(t, m, "who")
+				time.Sleep(10 * time.Second) // a probe is due
+				w.dials()
+				var group sync.WaitGroup
+				for range requests {
+					group.Go(func() {
+						if got := b.clone().get(t, m, "who"); got != "me" {
+							t.Errorf("who = %q, want me", got)
+						}
+					})
+				}
+				group.Wait()
+				synctest.Wait()
+				if dials := w.dials(); len(dials) == 0 || len(dials) > tc.most {
+					t.Errorf("%d connections were tried, want 1 to %d", len(dials), tc.most)
+				}
+			})
+		})
 	}
 }
