@@ -143,7 +143,11 @@ func (m *Manager) keep(c *core, policy policy, old *core) {
 	c.local = &sticky{author: c.author, table: m.table, store: c.store, route: cfg.Route, names: names, sync: cfg.SessionBackupSync, queue: c.queue}
 	c.keeper = c.local
 	if cfg.NonSticky {
-		c.keeper = &nonSticky{store: c.store, sync: cfg.SessionBackupSync, queue: c.queue, convoys: newConvoys()}
+		k := &nonSticky{store: c.store, sync: cfg.SessionBackupSync, queue: c.queue, convoys: newConvoys()}
+		if old != nil && c.isElsewhere(old) {
+			k.until = time.Now().Add(moveTime)
+		}
+		c.keeper = k
 		c.locks = newLocks(policy, c.store.keys, cfg.LockExpiration, cfg.OperationTimeout, c.stats)
 	}
 }

@@ -14,7 +14,8 @@ var errSuperseded = errors.New("msm: session has got a new id a moment ago")
 type nonSticky struct {
 	// Immutable.
 	store   *store
-	sync    bool // commits wait for the second copy
+	sync    bool      // commits wait for the second copy
+	until   time.Time // until then they do so anyway: the nodes have changed a moment ago
 	queue   *queue
 	convoys *convoys
 }
@@ -69,7 +70,7 @@ func (k *nonSticky) commit(ctx context.Context, h *hold, b *batch) error {
 
 func (k *nonSticky) settle(ctx context.Context, v *version, batches []*batch) error {
 	in := intent{batches: batches}
-	if !k.sync {
+	if !k.sync && time.Now().After(k.until) {
 		in.second = k.later
 	}
 	was, begin := *v, k.store.stats.begin()

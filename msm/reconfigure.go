@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed99545744/msm/memcache"
 )
@@ -18,7 +19,8 @@ import (
 // StorageKeyPrefix changes, requests that come wait until those under way have
 // left, OperationTimeout at most, and what is not stored yet has been stored on
 // the nodes that there were, four times OperationTimeout at most. What cannot be
-// stored then is stored later.
+// stored then is stored later. For ten seconds, responses of sessions that are not
+// sticky wait for both copies.
 //
 // Sticky sessions of this process move to new nodes within seconds, and others
 // when they are asked for, from a node that they were on and that has stayed.
@@ -78,6 +80,12 @@ func (c *core) isElsewhere(old *core) bool {
 	anyRing := c.own == nil || old.own == nil // of the caller's clients: the strategies may differ
 	return was != is && (anyRing || !slices.Equal(was.Ring().Nodes(), is.Ring().Nodes()))
 }
+
+// moveTime is for how long commits of sessions that are not sticky wait for both
+// copies when nodes have changed. Requests that meet a session on its way from old
+// places to new ones may put versions on top of each other; one that is on a
+// single node, for the background to copy, would be lost.
+const moveTime = 10 * time.Second
 
 // handOver stores what only this process has, so that the core that comes finds
 // it. Who comes has to wait: where it is decided which of two commits of a session

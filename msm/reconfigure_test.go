@@ -58,7 +58,7 @@ var changesUnderLoad = []struct {
 		func(c *Config, ns *nodes) { c.Disabled = true },
 		func(c *Config, ns *nodes) { c.Disabled = false },
 	}},
-	{"non-sticky, nodes", func(c *Config) { c.NonSticky, c.SessionBackupSync = true, true }, []func(*Config, *nodes){
+	{"non-sticky, nodes", func(c *Config) { c.NonSticky = true }, []func(*Config, *nodes){
 		func(c *Config, ns *nodes) { c.MemcachedNodes, c.LockingMode = ns.list(1, 2, 3), "all" },
 		func(c *Config, ns *nodes) { c.LockingMode, c.BackupThreadCount = "auto", 1 },
 		func(c *Config, ns *nodes) { c.MemcachedNodes, c.LockExpiration = ns.list(2, 3), 2*time.Second },
@@ -75,6 +75,59 @@ var changesUnderLoad = []struct {
 	}},
 }
 
+// counting is visitors whose sessions count their requests.
+type counting struct {
+	t        *testing.T
+	m        *Manager
+	browsers []*browser
+	counted  []atomic.Int64
+}
+
+func newCounting(t *testing.T, m *Manager, sessions int) *counting {
+	c := &counting{t: t, m: m, counted: make([]atomic.Int64, sessions)}
+	for i := range c.counted {
+		b := new(browser)
+		b.count(t, m)
+		c.counted[i].Add(1)
+		c.browsers = append(c.browsers, b)
+	}
+	return c
+}
+
+// request counts in one of the sessions.
+func (c *counting) request(i int) {
+	i %= len(c.browsers)
+	w := c.browsers[i].clone().visit(c.m, func(s *Session) {
+		if err := increment(s); err != nil {
+			c.t.Error(err)
+		}
+	})
+	if w.Code != http.StatusOK {
+		c.t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+	c.counted[i].Add(1)
+}
+
+// used waits until every session has counted again: between two changes of nodes
+// it must be, or both its copies could be on nodes that have left.
+func (c *counting) used() {
+	c.t.Helper()
+	for i := range c.counted {
+		now := c.counted[i].Load()
+		poll(c.t, "the session is used", func() bool { return c.counted[i].Load() > now+1 || c.t.Failed() })
+	}
+}
+
+// check compares what the sessions have counted with what was acknowledged.
+func (c *counting) check() {
+	c.t.Helper()
+	for i, b := range c.browsers {
+		if got, want := b.count(c.t, c.m), int(c.counted[i].Load())+1; got != want {
+			c.t.Errorf("session %d counts %d, want %d", i, got, want)
+		}
+	}
+}
+
 // Parallel requests count, and the Config changes under them again and again: no
 // increment is lost, no request fails, and nothing is left running.
 func TestReconfigureUnderLoad(t *testing.T) {
@@ -87,54 +140,29 @@ func TestReconfigureUnderLoad(t *testing.T) {
 			cfg.OperationTimeout, cfg.SessionBackupTimeout = 2*time.Second, 2*time.Second
 			tt.begin(&cfg)
 			m := instance(t, cfg)
-			const sessions, windows, during = 3, 2, 300 * time.Millisecond
-			browsers := make([]*browser, sessions)
-			var counted [sessions]atomic.Int64
-			for i := range browsers {
-				browsers[i] = new(browser)
-				browsers[i].count(t, m)
+			const sessions, windows, changes = 3, 2, 12
+			c := newCounting(t, m, sessions)
+			var over atomic.Bool
+			var visitors sync.WaitGroup
+			for i := range sessions * windows {
+				visitors.Go(func() {
+					for !over.Load() {
+						c.request(i)
+						<-time.After(time.Millisecond) // or the background would have a day's work
+					}
+				})
 			}
-			stop := make(chan struct{})
-			var changer sync.WaitGroup
-			var changes atomic.Int64
-			changer.Go(func() {
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					tt.changes[int(changes.Load())%len(tt.changes)](&cfg, ns)
-					if err := m.Reconfigure(cfg); err != nil {
-						t.Error(err)
-						return
-					}
-					changes.Add(1)
+			for i := range changes {
+				tt.changes[i%len(tt.changes)](&cfg, ns)
+				if err := m.Reconfigure(cfg); err != nil {
+					t.Error(err)
 				}
-			})
-			request := func(i int) {
-				b := browsers[i%sessions].clone()
-				if w := b.visit(m, func(s *Session) {
-					if err := increment(s); err != nil {
-						t.Error(err)
-					}
-				}); w.Code != http.StatusOK {
-					t.Errorf("status %d: %s", w.Code, w.Body)
-				}
-				counted[i%sessions].Add(1)
+				c.used()
 			}
-			poll(t, "some changes have met some requests", func() bool {
-				rush(sessions*windows, during, request)
-				return changes.Load() >= 4 || t.Failed()
-			})
-			close(stop)
-			changer.Wait()
+			over.Store(true)
+			visitors.Wait()
 			departed(t, m)
-			for i, b := range browsers {
-				if got, want := b.count(t, m), int(counted[i].Load())+2; got != want {
-					t.Errorf("session %d counts %d, want %d", i, got, want)
-				}
-			}
+			c.check()
 		})
 	}
 }
