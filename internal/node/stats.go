@@ -54,9 +54,11 @@ type counters struct {
 func (c *counters) answered(call *Call) {
 	switch {
 	case call.Req.Op == proto.OpGetMulti:
+		var bytes uint64
 		for i := range call.Items {
-			c.bytesRead.Add(uint64(len(call.Items[i].Value)))
+			bytes += uint64(len(call.Items[i].Value))
 		}
+		c.bytesRead.Add(bytes)
 		c.hits.Add(uint64(len(call.Items)))
 		if call.Rep.Status == proto.StatusOK {
 			c.misses.Add(uint64(len(call.Req.Keys) - len(call.Items)))
