@@ -206,7 +206,7 @@ func TestText(t *testing.T) {
 	leaktest.Check(t)
 	tests := []struct{ name, version, want string }{
 		{"old", "1.6.17", "version|gets key|gets a b"},
-		{"new", "1.6.18", "version|mg key v f c t O|gets a b|mn"},
+		{"new", "1.6.18", "version|mg key v f c O|gets a b|mn"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

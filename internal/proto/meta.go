@@ -51,14 +51,18 @@ func (m Meta) AppendRequest(dst []byte, req *Request) []byte {
 }
 
 // appendMetaGet asks for the TTL before it sets a new one: flags are worked off
-// in order, and t behind T would tell what was just set.
+// in order, and t behind T would tell what was just set. A plain get does not
+// ask: few want to know, and its reply is parsed for all.
 func appendMetaGet(dst []byte, req *Request) []byte {
 	dst = append(append(dst, "mg "...), req.Key...)
 	if req.Op != OpTouch {
 		if !req.NoValue {
 			dst = append(dst, " v"...)
 		}
-		dst = append(dst, " f c t"...)
+		dst = append(dst, " f c"...)
+		if req.Op == OpGetAndTouch || req.NoValue {
+			dst = append(dst, " t"...)
+		}
 	}
 	if req.Op != OpGet {
 		dst = strconv.AppendInt(append(dst, " T"...), req.Exptime, 10)
@@ -71,7 +75,7 @@ func appendMetaGet(dst []byte, req *Request) []byte {
 func appendMetaMulti(dst []byte, req *Request) []byte {
 	for i, key := range req.Keys {
 		dst = append(append(dst, "mg "...), key...)
-		dst = strconv.AppendUint(append(dst, " v f c t q O"...), uint64(req.Opaque), 10)
+		dst = strconv.AppendUint(append(dst, " v f c q O"...), uint64(req.Opaque), 10)
 		dst = strconv.AppendUint(append(dst, '.'), uint64(i), 10)
 		dst = append(dst, "\r\n"...)
 	}

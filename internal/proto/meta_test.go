@@ -9,7 +9,8 @@ func TestMetaGet(t *testing.T) {
 	head, gatHead := with(get, noValue), with(gat, noValue)
 	abc := found(hit{0, 5, 20, 60, "abc"})
 	testWire(t, Meta{MaxValue: 100}, []wireCase{
-		{"hit", "flags, CAS and TTL in one reply", get, "mg a v f c t O7\r\n", "VA 3 f5 c20 t60 O7\r\nabc\r\n", abc, 0},
+		{"hit", "flags and CAS in one reply", get, "mg a v f c O7\r\n", "VA 3 f5 c20 O7\r\nabc\r\n", found(hit{0, 5, 20, TTLUnknown, "abc"}), 0},
+		{"TTL", "nobody asked for it", get, "", "VA 3 f5 c20 t60 O7\r\nabc\r\n", abc, 0},
 		{"never expires", "t-1", get, "", "VA 3 f5 c20 t-1 O7\r\nabc\r\n", found(hit{0, 5, 20, TTLNone, "abc"}), 0},
 		{"miss", "carries the opaque from 1.6.18 on", get, "", "EN O7\r\n", status(StatusMiss), 0},
 		{"miss with key", "nobody asked for it", get, "", "EN ka O7\r\n", status(StatusMiss), 0},
@@ -62,7 +63,7 @@ func TestMetaGetMulti(t *testing.T) {
 	busy.Hits = []hit{a, c}
 	testWire(t, Meta{}, []wireCase{
 		{"some", "misses are silent, MN ends it", some,
-			"mg a v f c t q O7.0\r\nmg b v f c t q O7.1\r\nmg c v f c t q O7.2\r\nmn\r\n", va + vc + "MN\r\n", found(a, c), 0},
+			"mg a v f c q O7.0\r\nmg b v f c q O7.1\r\nmg c v f c q O7.2\r\nmn\r\n", va + vc + "MN\r\n", found(a, c), 0},
 		{"none", "no error", some, "", "MN\r\n", found(), 0},
 		{"no value wanted", "means nothing here", with(some, noValue), "", va + vc + "MN\r\n", found(a, c), 0},
 		{"placeholder", "no value yet", some, "", va + "VA 0 f0 c2 t30 O7.1 Z\r\n\r\n" + vc + "MN\r\n", found(a, c), 0},
