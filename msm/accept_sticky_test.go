@@ -322,3 +322,27 @@ func TestSTK22_FailedBackupIsRepeated(t *testing.T) {
 		stored(`"them"`)
 	})
 }
+
+// STK-17: both nodes that have the session die at once: it goes to the third.
+func TestSTK17_TwoOfThreeNodesDie(t *testing.T) {
+	ns := startNodes(t, 3)
+	m := instance(t, modes(ns)["sticky"])
+	b := new(browser)
+	b.set(t, m, "who", "me")
+	dead := ns.copies(b.id(t).base)
+	for id := range dead {
+		ns.kill(id)
+	}
+	if got := b.get(t, m, "who"); got != "me" {
+		t.Fatalf("who = %q, want me", got)
+	}
+	b.set(t, m, "who", "me again")
+	rest(t, m)
+	if n := len(ns.copies(b.id(t).base)); n != len(dead)+1 {
+		t.Errorf("%d copies, those of the dead included, want one on the node that is left", n)
+	}
+	other := stickyConfig(ns, "tc2")
+	if got := b.get(t, instance(t, other), "who"); got != "me again" {
+		t.Errorf("at another instance: who = %q, want me again", got)
+	}
+}

@@ -60,7 +60,7 @@ var cases = []specCase{
 	{"STK-14", "TestTakeOverBackAndForth", ""},
 	{"STK-15", "TestFailure15_CrashInTheMiddle TestSTK15_CrashDuringTakeOver", ""},
 	{"STK-16", "TestSTK16_Relocation", ""},
-	{"STK-17", "", "not so yet: when both nodes of a session die at once, a third one does not get it"},
+	{"STK-17", "TestSTK17_TwoOfThreeNodesDie", ""},
 	{"STK-18", "TestAllNodesDown", ""},
 	{"STK-19", "TestSTK19_FailoverNodeOnly", ""},
 	{"STK-20", "TestAllNodesDown", ""},
@@ -201,7 +201,7 @@ var cases = []specCase{
 	{"SR-65", "TestSR65_SessionHidesItself", ""},
 
 	{"ROW-01", "TestFailure01_NodeKilled", ""},
-	{"ROW-02", "", "not so yet: the first request takes 100 ms more than OperationTimeout; TestNodesDie of the demo and AV-03 show the rest"},
+	{"ROW-02", "TestFailure02_NodeStopped", ""},
 	{"ROW-03", "TestFailure03_NodeSlow", ""},
 	{"ROW-04", "TestFailure04_NodeFlapping", ""},
 	{"ROW-05", "TestFailure05_LateCommit TestFailure05_OldDataComesBack", ""},

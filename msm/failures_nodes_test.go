@@ -302,3 +302,22 @@ func TestFailure10_AllNodesDown(t *testing.T) {
 		return who == "me"
 	})
 }
+
+// Row 2: a node is stopped and swallows what is sent. The first request has the
+// right session after one time-out, the second one as fast as usual.
+func TestFailure02_NodeStopped(t *testing.T) {
+	for _, mode := range []string{"sticky", "non-sticky"} {
+		t.Run(mode, func(t *testing.T) {
+			p := startProcesses(t, 3)
+			cfg := both(p.config())[mode]
+			cfg.OperationTimeout = 200 * time.Millisecond
+			first, second := firstRequests(t, cfg, p.freeze, func(id string) {
+				p.node(id).Continue()
+				p.restart(id)
+			})
+			if first > cfg.OperationTimeout+100*time.Millisecond || second > 50*time.Millisecond {
+				t.Errorf("the first and second request took %v and %v longer than usual, want %v once", first, second, cfg.OperationTimeout)
+			}
+		})
+	}
+}

@@ -22,6 +22,7 @@ const (
 	minReachPause = time.Millisecond
 	maxReachPause = 200 * time.Millisecond
 	quickReach    = 5 * time.Millisecond
+	hungPause     = 200 * time.Millisecond // for the operation that has waited for it already
 )
 
 // server is one node, safe for concurrent use.
@@ -121,6 +122,7 @@ type replica struct {
 	spoilt error         // why the value cannot be read
 	err    error         // why the node did not answer
 	out    bool          // it did not answer this operation: it counts as down until the end
+	hung   time.Time     // when it did not answer in time: it is not back soon
 	owed   bool          // it held what the version was made from: it decides along
 }
 
@@ -262,7 +264,7 @@ func (v *version) clone() *version {
 func (v *version) unlearn() {
 	for i := range v.n {
 		h := &v.places[i]
-		*h = replica{server: h.server, out: h.out, owed: h.owed}
+		*h = replica{server: h.server, out: h.out, hung: h.hung, owed: h.owed}
 	}
 	v.source = -1
 }
@@ -354,6 +356,21 @@ func (v *version) bury(h *replica) {
 	case !v.buried.readable() || h.stamp().newerThan(v.buried.stamp()):
 		v.buried = *h
 	}
+}
+
+// silentAreDown tells whether all places that did not answer are known to be down,
+// and others answered.
+func (v *version) silentAreDown() bool {
+	down := 0
+	for i := range v.n {
+		if v.places[i].known == silent {
+			if !errors.Is(v.places[i].err, memcache.ErrNodeDown) {
+				return false
+			}
+			down++
+		}
+	}
+	return down < v.n
 }
 
 // failure joins the errors of the places that did not answer.

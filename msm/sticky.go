@@ -232,6 +232,7 @@ func (k *sticky) flush(ctx context.Context, e *entry, later func(*version)) (dro
 
 // settle is that of the store, with the entry's version.
 func (k *sticky) settle(ctx context.Context, e *entry, in intent) error {
+	in.kept = true
 	was, begin := *e.version, k.store.stats.begin()
 	err := k.store.settle(ctx, e.version, in)
 	k.store.stats.settled(&was, &in, begin, err)

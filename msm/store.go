@@ -220,7 +220,8 @@ func (s *store) reachAll(ctx context.Context, v *version) bool {
 func (s *store) reachThose(ctx context.Context, v *version, wanted func(*server) bool) bool {
 	tried := false
 	s.each(v, func(i int) bool {
-		down := !v.places[i].server.client.Up() && wanted(v.places[i].server)
+		h := &v.places[i]
+		down := !h.server.client.Up() && time.Since(h.hung) > hungPause && wanted(h.server)
 		tried = tried || down
 		return down
 	}, func(i int) { v.places[i].server.reach(ctx) })
@@ -254,6 +255,15 @@ func (s *store) fetch(ctx context.Context, v *version, i int, value bool) {
 		h.known = absent
 	default:
 		h.known, h.err = silent, err
+		h.noteHung(err)
+	}
+}
+
+// noteHung takes note of a node that did not answer in time, as opposed to one
+// that is known to be down.
+func (h *replica) noteHung(err error) {
+	if isUncertain(err) {
+		h.hung = time.Now()
 	}
 }
 
@@ -355,6 +365,9 @@ func (s *store) confirm(ctx context.Context, v *version) bool {
 		return false
 	}
 	s.each(probe, func(i int) bool { return i == node || i == second }, func(i int) { s.fetch(ctx, probe, i, false) })
+	for i := range min(probe.n, v.n) {
+		v.places[i].hung = probe.places[i].hung
+	}
 	same := func(i int) bool {
 		return probe.places[i].known == present && probe.places[i].raw() == v.stamp
 	}
