@@ -46,8 +46,10 @@ var ErrAuth = errors.New("memcache: authentication refused")
 
 // crowd is how many calls are in flight on a connection before the next one is
 // used, and dialled. Below it a second connection costs more than it brings:
-// fewer requests share a system call.
-const crowd = 64
+// fewer requests share a system call. Above it callers on two processors get in
+// each other's way on one: at 64, with 32 instead of 64, a get costs 20 % less
+// and a set, whose system calls cost the server more, up to 10 % more.
+const crowd = 32
 
 // large is the size of a value from which on it travels over the last
 // connection, lest small ones stand behind it. Beside values of 256 KiB that are
