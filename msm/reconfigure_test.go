@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/seed99545744/msm/internal/leaktest"
 	"github.com/seed99545744/msm/memcache"
+	"github.com/seed99545744/msm/memcache/memcachetest"
 	"github.com/seed99545744/msm/ring"
 )
 
@@ -437,5 +439,40 @@ func TestSince(t *testing.T) {
 	}
 	if none := old.since(old); !none.empty() {
 		t.Errorf("a record differs from itself by %+v", none)
+	}
+}
+
+// What it is for: a node hangs, or is dead, and another one takes its place. It
+// takes no longer than it may, and sessions go on.
+func TestReconfigureReplacesASickNode(t *testing.T) {
+	for name, fault := range map[string]memcachetest.Fault{"hangs": {Hang: true}, "dead": {Refuse: true}} {
+		for _, nonSticky := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, nonSticky=%v", name, nonSticky), func(t *testing.T) {
+				ns := startNodes(t, 3)
+				cfg := ns.config()
+				cfg.MemcachedNodes, cfg.NonSticky, cfg.OperationTimeout = ns.list(1, 2), nonSticky, 100*time.Millisecond
+				m := instance(t, cfg)
+				c := newCounting(t, m, 5)
+				rest(t, m)
+				ns.node("n2").SetFault(fault)
+				for i := range 5 {
+					c.request(i) // leaves something to the background
+				}
+				cfg.MemcachedNodes = ns.list(1, 3)
+				start := time.Now()
+				must(t, m.Reconfigure(cfg))
+				if took, most := time.Since(start), 5*cfg.OperationTimeout+time.Second; took > most {
+					t.Errorf("it took %v, want %v at most", took, most)
+				}
+				for i := range 5 {
+					c.request(i)
+				}
+				c.check()
+				if got := copiesOf(t, m, c.browsers[0]); len(got) != 2 || slices.Contains(got, "n2") {
+					t.Errorf("copies are on %v, want n1 and n3", got)
+				}
+				ns.node("n2").SetFault(memcachetest.Fault{})
+			})
+		}
 	}
 }
