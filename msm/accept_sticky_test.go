@@ -1,6 +1,7 @@
 package msm
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -323,26 +324,51 @@ func TestSTK22_FailedBackupIsRepeated(t *testing.T) {
 	})
 }
 
-// STK-17: both nodes that have the session die at once: it goes to the third.
+// STK-17: both nodes that have the session go at once: it is stored on the third,
+// and what they bring back with them is old.
 func TestSTK17_TwoOfThreeNodesDie(t *testing.T) {
-	ns := startNodes(t, 3)
-	m := instance(t, modes(ns)["sticky"])
-	b := new(browser)
-	b.set(t, m, "who", "me")
-	dead := ns.copies(b.id(t).base)
-	for id := range dead {
-		ns.kill(id)
-	}
-	if got := b.get(t, m, "who"); got != "me" {
-		t.Fatalf("who = %q, want me", got)
-	}
-	b.set(t, m, "who", "me again")
-	rest(t, m)
-	if n := len(ns.copies(b.id(t).base)); n != len(dead)+1 {
-		t.Errorf("%d copies, those of the dead included, want one on the node that is left", n)
-	}
-	other := stickyConfig(ns, "tc2")
-	if got := b.get(t, instance(t, other), "who"); got != "me again" {
-		t.Errorf("at another instance: who = %q, want me again", got)
+	for _, empty := range []bool{true, false} {
+		t.Run(fmt.Sprint("they come back empty: ", empty), func(t *testing.T) {
+			bubble(t, 3, func(t *testing.T, ns *nodes, cfg Config) {
+				cfg.SessionBackupSync, cfg.Route = true, "tc1"
+				m := instance(t, cfg)
+				b := new(browser)
+				b.set(t, m, "who", "me")
+				base, dead := b.id(t).base, ns.copies(b.id(t).base)
+				for id := range dead {
+					ns.refuse(id)
+				}
+				if got := b.get(t, m, "who"); got != "me" {
+					t.Fatalf("who = %q, want me", got)
+				}
+				b.set(t, m, "who", "me again")
+				newest := ns.newest(base)
+				if _, gone := dead[newest[0]]; gone || len(newest) != 1 {
+					t.Errorf("the newest copies are on %v, want one on the node that is left", newest)
+				}
+				cfg.Route = "tc2"
+				other := instance(t, cfg)
+				if got := b.get(t, other, "who"); got != "me again" {
+					t.Errorf("at another instance: who = %q, want me again", got)
+				}
+				for id := range dead {
+					if empty {
+						ns.node(id).Flush()
+					}
+					ns.node(id).SetFault(memcachetest.Fault{})
+					must(t, cfg.Client.On(id).Reach(t.Context()))
+				}
+				for _, m := range []*Manager{other, m} {
+					time.Sleep(2 * confirmInterval)
+					if got := b.get(t, m, "who"); got != "me again" {
+						t.Errorf("when all nodes are back: who = %q, want me again", got)
+					}
+				}
+				b.set(t, m, "who", "the same")
+				if newest := ns.newest(base); len(newest) != 2 {
+					t.Errorf("the newest copies are on %v, want two nodes", newest)
+				}
+			})
+		})
 	}
 }
