@@ -22,7 +22,7 @@ func TestSTK05_LongLives(t *testing.T) {
 				b := new(browser)
 				b.set(t, m, "who", "me")
 				lives(t, ns, b, life)
-				idle := day // of a sticky session: a longer one costs the test real seconds
+				idle := 4 * time.Hour // of a sticky session: a longer one costs the test real seconds
 				if cfg.NonSticky {
 					idle = max(life-time.Minute, 500*day)
 				}

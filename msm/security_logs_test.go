@@ -120,6 +120,7 @@ func talk(t *testing.T, e *ear, ns *nodes, m *Manager, cfg Config) {
 			}
 		},
 	}
+	big := true // once is enough: what is too large is refused before anything can go wrong
 	for _, break_ := range wrong {
 		break_()
 		for i := range 3 {
@@ -128,9 +129,10 @@ func talk(t *testing.T, e *ear, ns *nodes, m *Manager, cfg Config) {
 				at = instance(t, cfg)
 			}
 			for _, b := range []*browser{b.clone(), new(browser)} {
-				resp := b.visit(at, func(s *Session) { use(e, s, i == 0) })
+				resp := b.visit(at, func(s *Session) { use(e, s, big) })
 				fmt.Fprintln(e, resp.Code, resp.Body)
 				e.know(b.cookie)
+				big = false
 			}
 			crash(func() { b.clone().visit(m, func(s *Session) { use(e, s, false); panic(http.ErrAbortHandler) }) })
 		}
