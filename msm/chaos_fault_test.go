@@ -32,14 +32,15 @@ func newApp(c *chaos, number int) *app {
 }
 
 func (a *app) start() {
+	operation, backup := a.c.mode.timeouts()
 	client, err := memcache.New(memcache.Config{
 		Nodes: nodeList(a.c.ward), Protocol: a.c.mode.protocol, DialContext: a.c.ward.dial,
-		Timeout: chaosOperationTimeout, DialTimeout: chaosOperationTimeout,
+		Timeout: operation, DialTimeout: operation,
 	})
 	must(a.c.t, err)
 	m, err := New(Config{
 		Client: client, NonSticky: a.c.mode.nonSticky, LockingMode: a.c.mode.locking, Route: a.route,
-		SessionBackupSync: true, SessionBackupTimeout: chaosBackupTimeout, OperationTimeout: chaosOperationTimeout,
+		SessionBackupSync: true, SessionBackupTimeout: backup, OperationTimeout: operation,
 	})
 	must(a.c.t, err)
 	a.running.Store(&process{manager: m, client: client})

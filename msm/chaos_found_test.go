@@ -179,7 +179,7 @@ func saveGivesUp(t *testing.T, w *memoryWard, ms []*Manager) {
 	})
 	group.Wait()
 	w.delays(0)
-	time.Sleep(chaosStaleness)
+	time.Sleep(confirmInterval + chaosOperationTimeout)
 	if got := b.count(t, ms[0]); got != 4 {
 		t.Errorf("count = %d, want 4", got)
 	}
@@ -200,7 +200,7 @@ func endedElsewhere(t *testing.T, w *memoryWard, ms []*Manager) {
 	b.count(t, ms[1]) // moves on to the third
 	w.afflict(pair[1], hung)
 	b.visit(ms[1], func(s *Session) { must(t, s.Invalidate()) })
-	time.Sleep(chaosStaleness)
+	time.Sleep(confirmInterval + chaosOperationTimeout)
 	old.visit(ms[0], func(s *Session) {
 		if n, ok, err := visits.Get(s); ok {
 			t.Errorf("count = %d, %v in a session that has ended elsewhere", n, err)

@@ -311,7 +311,7 @@ func (r *request) send(a *app, p *process) {
 	r.u.mu.Lock()
 	r.proc, r.then = p, r.c.circumstances()
 	id, _ := parseID(r.cookie)
-	r.view = view{at: time.Now(), app: a, current: r.c.mode.nonSticky || id.route != a.route, stale: chaosStaleness}
+	r.view = view{at: time.Now(), app: a, current: r.c.mode.nonSticky || id.route != a.route, stale: r.c.mode.staleness()}
 	r.floors = r.t.floors(r.view)
 	r.dead = r.id != nil && r.view.sees(r.id.ended, r.id.ender)
 	r.u.mu.Unlock()

@@ -39,7 +39,6 @@ const (
 	chaosApps             = 3
 	chaosOperationTimeout = 200 * time.Millisecond
 	chaosBackupTimeout    = 50 * time.Millisecond
-	chaosStaleness        = confirmInterval + chaosOperationTimeout // of a sticky session elsewhere
 	patience              = 20 * time.Second                        // for a session to get whole
 )
 
@@ -51,6 +50,21 @@ type chaosMode struct {
 	protocol  memcache.Protocol
 	processes bool          // memcached child processes instead of a bubble
 	think     time.Duration // on average, between two requests of a user
+}
+
+// timeouts are those of the instances. Where the machine's load counts they are
+// longer, so that nobody who is well seems ill.
+func (m *chaosMode) timeouts() (operation, backup time.Duration) {
+	if m.processes {
+		return 3 * chaosOperationTimeout, 6 * chaosBackupTimeout
+	}
+	return chaosOperationTimeout, chaosBackupTimeout
+}
+
+// staleness is for how long a sticky session elsewhere may be older.
+func (m *chaosMode) staleness() time.Duration {
+	operation, _ := m.timeouts()
+	return confirmInterval + operation
 }
 
 func TestChaos(t *testing.T) {
@@ -157,7 +171,7 @@ func (c *chaos) run() {
 	c.mu.Unlock()
 	group.Wait()
 	if !c.failed() {
-		c.sleep(2 * chaosStaleness) // after which there is no excuse
+		c.sleep(2 * c.mode.staleness()) // after which there is no excuse
 		for _, u := range c.users {
 			group.Go(u.close) // ends with its last request; waited for below
 		}

@@ -371,7 +371,7 @@ func (s *store) confirm(ctx context.Context, v *version) bool {
 	same := func(i int) bool {
 		return probe.places[i].known == present && probe.places[i].raw() == v.stamp
 	}
-	return node == v.home && same(node) && (second < 0 || probe.places[second].known == silent || same(second))
+	return node == v.home && same(node) && (second < 0 || same(second))
 }
 
 // holders returns the ids of the nodes that have the session's newest version,
