@@ -65,3 +65,32 @@ func TestOneSessionManyClients(t *testing.T) {
 		t.Errorf("count = %d, want %d; %d requests failed", got, want, failed.Load())
 	}
 }
+
+// The same with locks: each has its turn, soon. 8 requests of 5 ms are a queue of
+// 40 ms; five times that is allowed, of which the machine of a real run needs
+// some, and MSM's waits are 1 s and more. Here time passes only when all wait.
+func TestLockedSessionManyClients(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		cfg.NonSticky, cfg.SessionBackupSync, cfg.LockingMode = true, true, "all"
+		ms := []*Manager{instance(t, cfg), instance(t, cfg)}
+		b := new(browser)
+		b.count(t, ms[0])
+		const clients, requests, most = 8, 25, 2 * 8 * work
+		var group sync.WaitGroup
+		for i := range clients {
+			group.Go(func() {
+				for range requests {
+					begin := time.Now()
+					b.clone().countSlowly(t, ms[i%2], work)
+					if took := time.Since(begin); took > most {
+						t.Errorf("a request took %v, want %v at most", took, most)
+					}
+				}
+			})
+		}
+		group.Wait()
+		if got, want := b.count(t, ms[0]), clients*requests+2; got != want {
+			t.Errorf("count = %d, want %d", got, want)
+		}
+	})
+}
