@@ -29,6 +29,7 @@ func TestFoundByChaos(t *testing.T) {
 		{"two requests meet the same tombstone", "the second one was acknowledged", false, memcache.Text, twoMeetTombstone},
 		{"Save gives up waiting", "its changes were published twice", false, memcache.Text, saveGivesUp},
 		{"ended while both nodes are out of reach", "the third node's tombstone was not looked for", false, memcache.Text, endedElsewhere},
+		{"ended while its node was out of reach", "when the second one fell silent the first was believed", false, memcache.Text, endedBehindItsNode},
 		{"renewed while another instance stores elsewhere", "the end met the newer copy, and covered it", true, memcache.Text, renewWhileStoredElsewhere},
 		{"a copy that was left behind", "where the session went, one node is silent and one came back empty", true, memcache.Text, leftBehind},
 		{"stored where the session was", "it had moved on from a node that did not answer", true, memcache.Text, movedOn},
@@ -200,6 +201,22 @@ func endedElsewhere(t *testing.T, w *memoryWard, ms []*Manager) {
 	b.count(t, ms[1]) // moves on to the third
 	w.afflict(pair[1], hung)
 	b.visit(ms[1], func(s *Session) { must(t, s.Invalidate()) })
+	time.Sleep(confirmInterval + chaosOperationTimeout)
+	old.visit(ms[0], func(s *Session) {
+		if n, ok, err := visits.Get(s); ok {
+			t.Errorf("count = %d, %v in a session that has ended elsewhere", n, err)
+		}
+	})
+}
+
+func endedBehindItsNode(t *testing.T, w *memoryWard, ms []*Manager) {
+	b := new(browser)
+	b.count(t, ms[0])
+	old, tr := b.clone(), newTrio(t, w, ms[0], b)
+	w.afflict(tr.first, hung)
+	b.visit(ms[1], func(s *Session) { must(t, s.Invalidate()) })
+	w.heal(tr.first, hung)
+	w.afflict(tr.second, hung)
 	time.Sleep(confirmInterval + chaosOperationTimeout)
 	old.visit(ms[0], func(s *Session) {
 		if n, ok, err := visits.Get(s); ok {

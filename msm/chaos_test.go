@@ -39,7 +39,7 @@ const (
 	chaosApps             = 3
 	chaosOperationTimeout = 200 * time.Millisecond
 	chaosBackupTimeout    = 50 * time.Millisecond
-	patience              = 20 * time.Second                        // for a session to get whole
+	patience              = 20 * time.Second // for a session to get whole
 )
 
 // chaosMode is what a run is about.
