@@ -20,7 +20,8 @@ type input struct {
 	value   []byte // inValue: what it is read into, if not through buf, with room for its tail
 	got     int    // bytes of value read so far
 	own     bool   // value is the memory of the call that it belongs to
-	bulk    int    // the length of the last value if it was read into value, else 0
+	direct  int    // the length of the last value of this reply if it was read into value, else 0
+	bulk    int    // direct of the last reply
 
 	group group // the gathered gets that the reply at the front answers
 
@@ -63,13 +64,13 @@ func (in *input) space() []byte {
 		}
 		in.r = 0
 	}
-	if in.bulk > 0 {
+	if in.direct > 0 || in.bulk > 0 {
 		return in.buf[in.w:min(len(in.buf), in.w+readBufMin)]
 	}
 	return in.buf[in.w:]
 }
 
-// window returns how many calls may be in flight after what has come last.
+// window returns how many calls may be in flight after the last reply.
 func (in *input) window() int {
 	if in.bulk == 0 {
 		return MaxInFlight
@@ -132,9 +133,11 @@ func (c *Conn) parseReply(pos uint64, self *Call) (n int, err error) {
 		case step == proto.StepDone && shared:
 			n = in.group.n
 			in.group.end(&c.queue, pos)
+			in.bulk, in.direct = in.direct, 0
 			return n, nil
 		case step == proto.StepDone:
 			in.group.n = 0
+			in.bulk, in.direct = in.direct, 0
 			return 1, nil
 		}
 		in.inValue = true
@@ -150,7 +153,7 @@ func (c *Conn) takeValue(call, self *Call) bool {
 		if in.w-in.r >= size {
 			c.keep(call, in.buf[in.r:in.r+size])
 			in.r += size
-			in.bulk = 0
+			in.direct = 0
 			return true
 		}
 		if size < directMin {
@@ -160,7 +163,7 @@ func (c *Conn) takeValue(call, self *Call) bool {
 			return false
 		}
 		in.value, in.own = newValue(call, self, size, len(c.tail))
-		in.bulk = size
+		in.direct = size
 		in.got = copy(in.value, in.buf[in.r:in.w])
 		in.r += in.got
 	}

@@ -15,8 +15,14 @@ import (
 )
 
 // Large replies narrow the window: few are on their way at a time, who waits for
-// room gets it in turn, and a small reply widens the window again.
+// room gets it in turn, and a reply that is not large widens the window again.
 func TestWindow(t *testing.T) {
+	for _, last := range []string{"small", "none"} {
+		t.Run(last, func(t *testing.T) { testWindow(t, last) })
+	}
+}
+
+func testWindow(t *testing.T, last string) {
 	const (
 		size    = 100 << 10
 		narrow  = 5 // of 512 KiB
@@ -37,7 +43,11 @@ func TestWindow(t *testing.T) {
 				<-gate
 			}
 			n := size
-			if fields[1] == "small" {
+			switch fields[1] {
+			case "none":
+				fmt.Fprintf(nc, "EN %s\r\n", fields[len(fields)-1])
+				continue
+			case "small":
 				n = 1
 			}
 			fmt.Fprintf(nc, "VA %d f0 c1 t-1 %s\r\n%s\r\n", n, fields[len(fields)-1], strings.Repeat("x", n))
@@ -66,13 +76,13 @@ func TestWindow(t *testing.T) {
 			synctest.Wait()
 		}
 		wg.Wait()
-		start("small")
+		start(last)
 		gate <- true
 		for i := range callers {
 			start(fmt.Sprintf("l%02d", i))
 		}
 		if got := c.InFlight(); got != callers {
-			t.Errorf("in flight behind a small reply: got %d, want all %d", got, callers)
+			t.Errorf("in flight behind %q: got %d, want all %d", last, got, callers)
 		}
 		close(gate)
 		wg.Wait()
