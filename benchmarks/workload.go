@@ -41,7 +41,7 @@ var clientWorkloads = []workload{
 	{name: "get10k", title: "Get 10 KiB", kind: get, size: 10 << 10, goal: 2.3, reached: 1.5},
 	{name: "get100k", title: "Get 100 KiB", kind: get, size: 100 << 10},
 	{name: "into100", title: "GetInto 100 B", kind: getInto, size: 100},
-	{name: "into100k", title: "GetInto 100 KiB", kind: getInto, size: 100 << 10, goal: 1.8},
+	{name: "into100k", title: "GetInto 100 KiB", kind: getInto, size: 100 << 10, goal: 1.8, reached: 1.6},
 	{name: "miss", title: "Get miss", kind: getMiss, goal: 7, reached: 4.7},
 	{name: "set100", title: "Set 100 B", kind: set, size: 100, goal: 5, reached: 3.5},
 	{name: "set10k", title: "Set 10 KiB", kind: set, size: 10 << 10, goal: 2.4, reached: 1.8},
