@@ -1,5 +1,7 @@
 package msm
 
+import "fmt"
+
 // Key is an attribute with a name and a type. Make it with NewKey, once, as a
 // package variable; it is immutable.
 type Key[T any] struct{ name string }
@@ -29,7 +31,7 @@ func (k Key[T]) Delete(s *Session) error { return s.Delete(k.name) }
 // then Get.
 //
 // An error of f ends the Update, or, when f runs again, the storing of the
-// request's changes.
+// request's changes; so does a panic, which is an error then.
 func (k Key[T]) Update(s *Session, f func(old T, ok bool) (T, error)) error {
 	if s.refusal != nil {
 		return s.refusal
@@ -48,4 +50,17 @@ func (k Key[T]) Update(s *Session, f func(old T, ok bool) (T, error)) error {
 		}
 		return c.encode(k.name, value)
 	})
+}
+
+// again is f for when it runs again: on behalf of other requests, or in the
+// background, which a panic must not take down with it.
+func (f update) again(name string) update {
+	return func(old attr, ok bool) (value attr, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("msm: the function of an Update of %q panicked when it ran again, on a value that another request has stored: %v", name, p)
+			}
+		}()
+		return f(old, ok)
+	}
 }

@@ -204,11 +204,16 @@ func (s *Session) flushSealed(ctx context.Context) error {
 // commit stores the oldest batch.
 func (s *Session) commit(ctx context.Context) error {
 	b := s.unsaved[0]
-	if b.nonce == 0 {
+	first := b.nonce == 0
+	if first {
 		b.nonce = s.core.author.newNonce()
 	}
 	h := *s.hold // readers go on with the old one
 	if err := s.core.keeper.commit(ctx, &h, b); err != nil {
+		if first && errors.Is(err, ErrTooLarge) {
+			// It was not even sent: the handler may make it smaller.
+			s.put(func() { s.unsaved[0] = &batch{stored: b.stored, local: b.local} })
+		}
 		return err
 	}
 	s.put(func() { s.hold, s.unsaved, s.stored = &h, s.unsaved[1:], true })

@@ -115,7 +115,7 @@ func (s *Session) update(name string, f update) error {
 			now, still := s.find(name)
 			done = still == ok && (!ok || sameValue(now, old))
 			if done && !(ok && sameValue(value, old)) {
-				s.core.part(b, name).compute(old, ok, value, f)
+				s.core.part(b, name).compute(old, ok, value, f.again(name))
 			}
 		})
 		if err != nil {
@@ -266,7 +266,7 @@ func (s *Session) Invalidate() error {
 // Save stores the changes now, for handlers that go on for long: before the
 // headers leave, the session is stored without that. ctx bounds it beside the
 // time-outs of Config. What an error leaves unsaved is tried again by the next
-// Save and at the end of the request.
+// Save and at the end of the request; after ErrTooLarge, make it smaller first.
 func (s *Session) Save(ctx context.Context) error {
 	if err := s.begin(); err != nil {
 		return err

@@ -1,0 +1,75 @@
+package msm
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// A function of Update that panics when it runs again, on what another request
+// has stored, fails its own request and nothing else: not the session, whose
+// commits wait in one line, nor the process, where the background stores.
+func TestUpdatePanicsWhenItRunsAgain(t *testing.T) {
+	list := NewKey[[]int]("list")
+	for _, nonSticky := range []bool{true, false} {
+		t.Run(modeName(nonSticky), func(t *testing.T) {
+			cfg := startNodes(t, 2).config()
+			cfg.NonSticky = nonSticky
+			m := instance(t, cfg)
+			b := new(browser)
+			b.set(t, m, "list", []int{1, 2})
+			w := b.visit(m, func(s *Session) {
+				must(t, list.Update(s, func(old []int, _ bool) ([]int, error) { return old[1:], nil }))
+				b.clone().set(t, m, "list", []int{})
+			})
+			if w.Code != http.StatusServiceUnavailable {
+				t.Errorf("status %d of the request whose Update panicked when it ran again, want 503", w.Code)
+			}
+			b.set(t, m, "after", "yes")
+			if got := b.get(t, m, "after"); got != "yes" {
+				t.Errorf("the session has %q, want what was stored after the panic", got)
+			}
+		})
+	}
+}
+
+// After ErrTooLarge a handler can make the session smaller and go on (SR-44).
+func TestSaveAfterErrTooLarge(t *testing.T) {
+	for _, nonSticky := range []bool{true, false} {
+		t.Run(modeName(nonSticky), func(t *testing.T) {
+			cfg := startNodes(t, 2).config()
+			cfg.NonSticky = nonSticky
+			m := instance(t, cfg)
+			for _, b := range []*browser{new(browser), newVisitor(t, m)} {
+				w := b.visit(m, func(s *Session) {
+					must(t, s.Set("upload", strings.Repeat("x", 2<<20)))
+					if err := s.Save(context.Background()); !errors.Is(err, ErrTooLarge) {
+						t.Errorf("Save: %v, want ErrTooLarge", err)
+					}
+					must(t, s.Delete("upload"))
+					must(t, s.Set("message", "too large"))
+				})
+				if got := b.get(t, m, "message"); w.Code != http.StatusOK || got != "too large" {
+					t.Errorf("status %d, and the session has %q, want 200 and what was set instead", w.Code, got)
+				}
+			}
+		})
+	}
+}
+
+func modeName(nonSticky bool) string {
+	if nonSticky {
+		return "non-sticky"
+	}
+	return "sticky"
+}
+
+// newVisitor has a session already.
+func newVisitor(t *testing.T, m *Manager) *browser {
+	t.Helper()
+	b := new(browser)
+	b.set(t, m, "visited", true)
+	return b
+}
