@@ -197,7 +197,7 @@ func (s *store) reseat(v *version) bool {
 		return true
 	}
 	next := now.newVersion(v.base, s.keys.session(v.base))
-	next.rec, next.stamp, next.fresh, next.accessed = v.rec, v.stamp, v.fresh, v.accessed
+	next.rec, next.stamp, next.fresh, next.accessed, next.doubtful = v.rec, v.stamp, v.fresh, v.accessed, v.doubtful
 	for i := range v.n {
 		if v.on.client != now.client || v.key != next.key {
 			break
