@@ -69,20 +69,6 @@ func (a *adminHandler) sessions() []sessionState {
 	return list
 }
 
-// some returns entries, n at most.
-func (t *table) some(n int) []*entry {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	entries := make([]*entry, 0, min(n, len(t.entries)))
-	for _, e := range t.entries {
-		if len(entries) == n {
-			break
-		}
-		entries = append(entries, e)
-	}
-	return entries
-}
-
 // Age and Idle are for the page.
 func (s sessionState) Age() time.Duration  { return time.Since(s.CreatedAt).Round(time.Second) }
 func (s sessionState) Idle() time.Duration { return time.Since(s.LastAccess).Round(time.Second) }

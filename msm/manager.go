@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -123,11 +122,6 @@ func (c *core) connect(old *core, outreach *outreach) error {
 		c.store.nodes.Store(old.store.topology()) // sessions are where they were
 	}
 	return errors.Join(p...)
-}
-
-// isLike tells whether sessions are on the same places in both.
-func (s *store) isLike(other *store) bool {
-	return s.client == other.client && s.keys == other.keys && s.backupTimeout == other.backupTimeout && maps.Equal(s.failover, other.failover)
 }
 
 // keep gives c what keeps its sessions from one request to the next.

@@ -59,7 +59,7 @@ func (s *store) raise(ctx context.Context, v *version, i int, at stamp) bool {
 		if h.known == unknown || h.known == silent || h.unread() && (h.raw().newerThan(at) || v.rec.dead == renewed) {
 			s.fetch(ctx, v, i, true)
 		}
-		v.bury(h)
+		v.meet(h)
 		switch {
 		case h.known == silent || errors.Is(h.spoilt, errNewerFormat):
 			h.out = true

@@ -42,17 +42,6 @@ type store struct {
 	nodes  atomic.Pointer[topology]
 }
 
-// topology returns the servers of the client's ring in force.
-func (s *store) topology() *topology {
-	r := s.client.Ring()
-	t := s.nodes.Load()
-	if t == nil || t.ring != r {
-		t = s.newTopology(r)
-		s.nodes.Store(t)
-	}
-	return t
-}
-
 func (s *store) newVersion(base string) *version {
 	return s.topology().newVersion(base, s.keys.session(base))
 }

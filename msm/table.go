@@ -66,6 +66,20 @@ func (t *table) remove(e *entry) {
 	}
 }
 
+// some returns entries, n at most.
+func (t *table) some(n int) []*entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	entries := make([]*entry, 0, min(n, len(t.entries)))
+	for _, e := range t.entries {
+		if len(entries) == n {
+			break
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
 func (t *table) all() []*entry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
