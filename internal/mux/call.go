@@ -38,7 +38,7 @@ type Call struct {
 	hit   bool // of gathered gets: it has its value; owned by the reader
 
 	// Owned by the owner.
-	timer *time.Timer // of await; kept for the next time
+	timer *time.Timer // of awaitFor; kept for the next time
 	began time.Time   // Began, or when Start was called
 
 	// Guarded by the mu of the connection that the call is on.

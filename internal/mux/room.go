@@ -76,24 +76,23 @@ func (c *Conn) signalRoom() {
 
 // await waits for a token while the call may.
 func (c *Conn) await(ctx context.Context, call *Call, tokens <-chan struct{}) error {
-	if call.timer == nil {
-		call.timer = time.NewTimer(patience)
-	} else {
-		call.timer.Reset(patience)
-	}
-	defer call.timer.Stop()
-	select {
-	case <-tokens:
-		return nil
-	case <-c.dead:
-		return c.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-call.timer.C:
+	err := c.awaitFor(ctx, call, tokens, patience)
+	if err != ErrTimeout {
+		return err
 	}
 	c.holdUp(1)
 	defer c.holdUp(-1)
-	call.timer.Reset(time.Until(call.due))
+	return c.awaitFor(ctx, call, tokens, time.Until(call.due))
+}
+
+// awaitFor waits for a token for d at most: then it is ErrTimeout.
+func (c *Conn) awaitFor(ctx context.Context, call *Call, tokens <-chan struct{}, d time.Duration) error {
+	if call.timer == nil {
+		call.timer = time.NewTimer(d)
+	} else {
+		call.timer.Reset(d)
+	}
+	defer call.timer.Stop()
 	select {
 	case <-tokens:
 		return nil

@@ -14,6 +14,40 @@ import (
 	"github.com/seed99545744/msm/internal/mux"
 )
 
+// gated is a server that answers its first request at once, and every other one
+// when gate says so: "none" by a miss, "small" by one byte, all else by largeSize.
+type gated struct {
+	asked []string  // owned by serve until that has ended
+	gate  chan bool // made in the bubble
+}
+
+const largeSize = 100 << 10
+
+func (g *gated) serve(nc net.Conn) {
+	g.gate = make(chan bool)
+	for r := bufio.NewReader(nc); ; {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		fields := strings.Fields(line)
+		key, opaque := fields[1], fields[len(fields)-1]
+		if len(g.asked) > 0 {
+			<-g.gate
+		}
+		g.asked = append(g.asked, key)
+		size := largeSize
+		switch key {
+		case "none":
+			fmt.Fprintf(nc, "EN %s\r\n", opaque)
+			continue
+		case "small":
+			size = 1
+		}
+		fmt.Fprintf(nc, "VA %d f0 c1 t-1 %s\r\n%s\r\n", size, opaque, strings.Repeat("x", size))
+	}
+}
+
 // Large replies narrow the window: few are on their way at a time, who waits for
 // room gets it in turn, and a reply that is not large widens the window again.
 func TestWindow(t *testing.T) {
@@ -24,36 +58,11 @@ func TestWindow(t *testing.T) {
 
 func testWindow(t *testing.T, last string) {
 	const (
-		size    = 100 << 10
-		narrow  = 5 // of 512 KiB
+		narrow  = 5 // replies of largeSize in 512 KiB
 		callers = 40
 	)
-	var asked []string // owned by the server until it has ended
-	var gate chan bool // made in the bubble
-	server := func(nc net.Conn) {
-		gate = make(chan bool)
-		for r := bufio.NewReader(nc); ; {
-			line, err := r.ReadString('\n')
-			if err != nil {
-				return
-			}
-			fields := strings.Fields(line)
-			asked = append(asked, fields[1])
-			if asked[len(asked)-1] != "first" {
-				<-gate
-			}
-			n := size
-			switch fields[1] {
-			case "none":
-				fmt.Fprintf(nc, "EN %s\r\n", fields[len(fields)-1])
-				continue
-			case "small":
-				n = 1
-			}
-			fmt.Fprintf(nc, "VA %d f0 c1 t-1 %s\r\n%s\r\n", n, fields[len(fields)-1], strings.Repeat("x", n))
-		}
-	}
-	bubble(t, nil, server, func(t *testing.T, c *mux.Conn) {
+	var server gated
+	bubble(t, nil, server.serve, func(t *testing.T, c *mux.Conn) {
 		do := func(key string) {
 			if err := c.Do(context.Background(), get(key)); err != nil {
 				t.Errorf("%s: %v", key, err)
@@ -72,22 +81,22 @@ func testWindow(t *testing.T, last string) {
 			if got := c.InFlight(); got > narrow {
 				t.Errorf("in flight: got %d, want %d at most", got, narrow)
 			}
-			gate <- true
+			server.gate <- true
 			synctest.Wait()
 		}
 		wg.Wait()
 		start(last)
-		gate <- true
+		server.gate <- true
 		for i := range callers {
 			start(fmt.Sprintf("l%02d", i))
 		}
 		if got := c.InFlight(); got != callers {
 			t.Errorf("in flight behind %q: got %d, want all %d", last, got, callers)
 		}
-		close(gate)
+		close(server.gate)
 		wg.Wait()
 	})
-	if got := asked[1 : callers+1]; !slices.IsSorted(got) {
+	if got := server.asked[1 : callers+1]; !slices.IsSorted(got) {
 		t.Errorf("callers got their turn in the order %q, want that of their coming", got)
 	}
 }
