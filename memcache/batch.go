@@ -39,7 +39,7 @@ type batch[T any] struct {
 	op    string                              // the method's name
 	chunk int                                 // elements in one request
 	key   func(T) string                      // of one element
-	check func(T) error                       // refuses an element before anything is sent
+	check func(T) error                       // refuses an element before its request takes others down
 	fill  func(req *proto.Request, chunk []T) // makes req the one for chunk
 
 	// answer takes what came back, or a refusal's err, and returns the elements
@@ -87,7 +87,7 @@ func inParallel(n int, f func(i int)) {
 func (b *batch[T]) split(t *topology, list []T, check bool) []*part[T] {
 	parts := b.sole[:0]
 	var last *part[T]
-	var byNode map[*node.Node]*part[T] // nil while there is one node only
+	var byNode map[*node.Node]*part[T] // nil where there is one node only
 	for _, v := range list {
 		if check {
 			if err := b.check(v); err != nil {

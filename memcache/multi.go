@@ -15,7 +15,7 @@ import (
 func (c *Client) GetMulti(ctx context.Context, keys []string) (map[string]Item, error) {
 	found := make(map[string]Item, len(keys))
 	b := batch[string]{
-		c: c, op: "GetMulti", chunk: maxChunk, key: itself, check: checkKey,
+		c: c, op: "GetMulti", chunk: maxChunk, key: itself, check: proto.CheckKey,
 		fill: func(req *proto.Request, keys []string) { req.Op, req.Keys = proto.OpGetMulti, keys },
 		answer: func(keys []string, call *node.Call, err error) ([]string, error) {
 			for _, hit := range call.Items {
@@ -54,7 +54,7 @@ func (c *Client) SetMulti(ctx context.Context, items []*Item) error {
 			if err := c.core.checkItem(item); err != nil {
 				return err
 			}
-			return checkKey(item.Key)
+			return proto.CheckKey(item.Key)
 		},
 		fill: func(req *proto.Request, items []*Item) {
 			req.Op = proto.OpSet
@@ -74,7 +74,7 @@ func (c *Client) SetMulti(ctx context.Context, items []*Item) error {
 // that are not valid or whose node failed. Absent keys are no error.
 func (c *Client) DeleteMulti(ctx context.Context, keys []string) error {
 	b := batch[string]{
-		c: c, op: "DeleteMulti", chunk: 1, key: itself, check: checkKey,
+		c: c, op: "DeleteMulti", chunk: 1, key: itself, check: proto.CheckKey,
 		fill: func(req *proto.Request, keys []string) { req.Op, req.Key = proto.OpDelete, keys[0] },
 		answer: func(keys []string, _ *node.Call, err error) ([]string, error) {
 			if err == ErrMiss {
@@ -87,6 +87,3 @@ func (c *Client) DeleteMulti(ctx context.Context, keys []string) error {
 }
 
 func itself(key string) string { return key }
-
-// checkKey refuses a key before its request takes those of others down.
-func checkKey(key string) error { return proto.CheckKey(key) }
