@@ -113,7 +113,7 @@ func (a *adminHandler) apply(form url.Values) error {
 	return a.manager.modify(func(cfg *Config) error {
 		var p problems
 		for _, name := range slices.Sorted(maps.Keys(form)) {
-			if set := settingOf(name); set == nil {
+			if set := changeOf(name); set == nil {
 				p.add(name, "cannot be changed here: start anew, or call Reconfigure")
 			} else if err := set(cfg, strings.TrimSpace(form.Get(name))); err != nil {
 				p.add(name, "%v", err)

@@ -11,8 +11,8 @@ import (
 // never is how an endless time-out is written.
 const never = "never"
 
-// adminField is a field of Config as the admin page has it.
-type adminField struct {
+// adminSetting is a field of Config as the admin page shows and changes it.
+type adminSetting struct {
 	name   string
 	hint   string
 	form   int // settings with the same number stand in one form; 0: it is only shown
@@ -21,9 +21,9 @@ type adminField struct {
 	set    func(*Config, string) error // nil: it is only shown
 }
 
-// adminFields is Config, in the order of the page. It has no secrets.
-func adminFields() []adminField {
-	return []adminField{
+// adminSettings are those of the page, in its order. None of them is secret.
+func adminSettings() []adminSetting {
+	return []adminSetting{
 		boolSetting(1, "Disabled", "sessions stay in this process, memcached is left alone; sticky sessions only", func(c *Config) *bool { return &c.Disabled }),
 		{name: "MemcachedNodes", hint: "n1:host:port,n2:host:port; exchange them one by one", form: 2, show: (*Config).nodeList, set: (*Config).setNodes},
 		textSetting(2, "FailoverNodes", "ids of nodes that take sessions only while no other is up", func(c *Config) *string { return &c.FailoverNodes }),
@@ -53,9 +53,9 @@ func adminFields() []adminField {
 	}
 }
 
-// settingOf returns what changes a setting; nil if nothing does.
-func settingOf(name string) func(*Config, string) error {
-	for _, s := range adminFields() {
+// changeOf returns what changes the setting of that name; nil if nothing does.
+func changeOf(name string) func(*Config, string) error {
+	for _, s := range adminSettings() {
 		if s.name == name {
 			return s.set
 		}
@@ -63,19 +63,19 @@ func settingOf(name string) func(*Config, string) error {
 	return nil
 }
 
-func textSetting(form int, name, hint string, field func(*Config) *string) adminField {
-	return adminField{name: name, hint: hint, form: form,
+func textSetting(form int, name, hint string, field func(*Config) *string) adminSetting {
+	return adminSetting{name: name, hint: hint, form: form,
 		show: func(c *Config) string { return *field(c) },
 		set:  func(c *Config, text string) error { *field(c) = text; return nil },
 	}
 }
 
-func boolSetting(form int, name, hint string, field func(*Config) *bool) adminField {
-	return adminField{name: name, hint: hint, form: form, choice: []string{"false", "true"},
+func boolSetting(form int, name, hint string, field func(*Config) *bool) adminSetting {
+	return adminSetting{name: name, hint: hint, form: form, choice: []string{"false", "true"},
 		show: func(c *Config) string { return strconv.FormatBool(*field(c)) },
 		set: func(c *Config, text string) error {
 			if text != "true" && text != "false" {
-				return fmt.Errorf("%q is neither true nor false", text)
+				return fmt.Errorf("%q is neither true nor false: write one of them", text)
 			}
 			*field(c) = text == "true"
 			return nil
@@ -83,8 +83,8 @@ func boolSetting(form int, name, hint string, field func(*Config) *bool) adminFi
 	}
 }
 
-func durationSetting(form int, name, hint string, field func(*Config) *time.Duration) adminField {
-	return adminField{name: name, hint: hint, form: form,
+func durationSetting(form int, name, hint string, field func(*Config) *time.Duration) adminSetting {
+	return adminSetting{name: name, hint: hint, form: form,
 		show: func(c *Config) string { return field(c).String() },
 		set:  func(c *Config, text string) error { return setDuration(field(c), text) },
 	}
@@ -148,7 +148,7 @@ func (cfg *Config) setMaxInactive(text string) error {
 func (cfg *Config) setThreads(text string) error {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		return fmt.Errorf("%q is no number from 1", text)
+		return fmt.Errorf("%q is no number from 1: write one like 4", text)
 	}
 	cfg.BackupThreadCount = n
 	return nil
@@ -161,6 +161,7 @@ func (cfg *Config) maxLife() string {
 	return cfg.MaxLifetime.String()
 }
 
+// describeTranscoder is a transcoder as Config would name it.
 func describeTranscoder(t Transcoder) string {
 	switch t := t.(type) {
 	case nil, jsonTranscoder:

@@ -45,7 +45,7 @@ func (a *adminHandler) state() *adminState {
 	s := &adminState{Stats: a.manager.Stats(), Sessions: a.sessions()}
 	if c := a.manager.core.Load(); c != nil {
 		cfg := c.cfg
-		for _, st := range adminFields() {
+		for _, st := range adminSettings() {
 			s.Settings = append(s.Settings, settingState{st.name, st.show(&cfg), st.set != nil, st.hint, st.form, st.choice})
 		}
 	}
