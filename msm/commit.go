@@ -14,19 +14,21 @@ import (
 // node that failed.
 const maxCommitRounds = 64
 
-// intent is what a caller wants of settle.
+// intent is what a caller wants of settle, and how far settle has come.
 type intent struct {
 	batches []*batch  // what is to be stored, in order; none: only the copies are to be mended
 	end     tombstone // the session is to end; the batch just names the commit
 	fence   bool      // the commit starts an epoch whatever else happens
 	kept    bool      // the caller has the session in memory, whatever becomes of its copies
-	reached bool      // nodes that were down have been tried again
-	revived bool      // and so have all, when there was no other
-	looked  bool      // all places were looked at, as a takeover wants it
 
 	// second says what happens to the second copy when the rest is done: nil
 	// means that it is written at once.
 	second func(*version)
+
+	// What is done once: settle notes it here when it was, or the caller.
+	reached bool // nodes that were down have been tried again
+	revived bool // and so have all, when there was no other
+	looked  bool // all places were looked at, as a takeover wants it
 }
 
 // maxGroup is how many batches are stored together: their nonces must not push

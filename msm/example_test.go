@@ -125,8 +125,8 @@ func Example() {
 	// Hello, Ann!
 }
 
-// Login and logout. Whoever knew the id from before the login, because he planted
-// or saw it, has nothing.
+// Login and logout. Whoever knows the id from before the login, having planted or
+// seen it, has nothing.
 func ExampleSession_Renew() {
 	nodes, stop := startNodes()
 	defer stop()

@@ -39,6 +39,9 @@ const (
 	minLook  = 500 * time.Microsecond
 	maxLook  = 1500 * time.Microsecond
 	maxAhead = 20
+
+	// tokenLen is the length of what rand.Text returns.
+	tokenLen = 26
 )
 
 // lease is the lock of a session on a node: an item with a time to live, so that
@@ -221,9 +224,6 @@ func heir(queue string) (token, rest string) {
 	}
 	return "", ""
 }
-
-// tokenLen is the length of what rand.Text returns.
-const tokenLen = 26
 
 // renew gives the item new time to live.
 func (l *lease) renew() {

@@ -67,8 +67,8 @@ func TestOneSessionManyClients(t *testing.T) {
 }
 
 // The same with locks: each has its turn, soon. 8 requests of 5 ms are a queue of
-// 40 ms; five times that is allowed, of which the machine of a real run needs
-// some, and MSM's waits are 1 s and more. Here time passes only when all wait.
+// 40 ms, and twice that is allowed; MSM's waits are 1 s and more. In the bubble
+// time passes only when all wait, so the machine's own load does not count.
 func TestLockedSessionManyClients(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
 		cfg.NonSticky, cfg.SessionBackupSync, cfg.LockingMode = true, true, "all"

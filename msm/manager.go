@@ -15,11 +15,12 @@ import (
 // application's handler in Handler, and call Shutdown when the server has shut
 // down. It is safe for concurrent use.
 type Manager struct {
-	core  atomic.Pointer[core] // nil after Shutdown
-	table *table               // of sticky sessions
-	stats counters
+	core atomic.Pointer[core] // nil after Shutdown
 
-	outreach outreach // shared by all cores: they may share servers
+	// Shared by all cores, and kept by themselves.
+	table    *table // of sticky sessions
+	stats    counters
+	outreach outreach
 
 	change sync.Mutex // held by Reconfigure and Shutdown from beginning to end
 

@@ -38,8 +38,8 @@ type store struct {
 	stats         *counters
 	outreach      *outreach
 
-	absent absences
-	nodes  atomic.Pointer[topology]
+	absent absences                 // keeps itself
+	nodes  atomic.Pointer[topology] // that of the client's ring when it was last needed
 }
 
 func (s *store) newVersion(base string) *version {
