@@ -113,48 +113,51 @@ func TestAdminGetIsSafe(t *testing.T) {
 	}
 }
 
+// adminChanges are forms, and what they make of a setting.
+var adminChanges = []struct {
+	name, form string
+	make       func(*Config) // of the Config to begin with
+	setting    string
+	want       string // afterwards
+	problem    string // "": it succeeds
+}{
+	{"time-out", "OperationTimeout=77ms", nil, "OperationTimeout", "77ms", ""},
+	{"time-out in the wrong unit", "OperationTimeout=77", nil, "OperationTimeout", "300ms", `"77" is no duration: write one like 500ms`},
+	{"negative time-out", "OperationTimeout=-1s", nil, "OperationTimeout", "300ms", "is not positive"},
+	{"second copy's time-out", "SessionBackupTimeout=20ms", nil, "SessionBackupTimeout", "20ms", ""},
+	{"lock", "LockExpiration=9s", nil, "LockExpiration", "9s", ""},
+	{"idle time", "MaxInactiveInterval=45m", nil, "MaxInactiveInterval", "45m0s", ""},
+	{"idle for ever", "MaxInactiveInterval=never", nil, "MaxInactiveInterval", "never", ""},
+	{"idle for no time", "MaxInactiveInterval=0s", nil, "MaxInactiveInterval", "30m0s", "is not positive"},
+	{"failover", "FailoverNodes=n2", nil, "FailoverNodes", "n2", ""},
+	{"failover nodes that are none", "FailoverNodes=n9", nil, "FailoverNodes", "", `"n9" is the id of no node`},
+	{"nodes that are none", "MemcachedNodes=n1", nil, "FailoverNodes", "", "Config.MemcachedNodes"},
+	{"disabled", "Disabled=true", nil, "Disabled", "true", ""},
+	{"disabled, non-sticky", "Disabled=true", func(c *Config) { c.NonSticky = true }, "Disabled", "false", "excludes NonSticky"},
+	{"disabled, misspelt", "Disabled=yes", nil, "Disabled", "false", "neither true nor false"},
+	{"enabled", "Disabled=false", func(c *Config) { c.Disabled = true }, "Disabled", "false", ""},
+	{"mode and locks together", "NonSticky=true&LockingMode=auto", nil, "LockingMode", "auto", ""},
+	{"mode", "NonSticky=true", nil, "NonSticky", "true", ""},
+	{"copies", "SessionBackupSync=true", nil, "SessionBackupSync", "true", ""},
+	{"workers", "BackupThreadCount=7", nil, "BackupThreadCount", "7", ""},
+	{"no workers", "BackupThreadCount=0", func(c *Config) { c.BackupThreadCount = 3 }, "BackupThreadCount", "3", "is no number from 1"},
+	{"statistics", "DisableStatistics=true", nil, "DisableStatistics", "true", ""},
+	{"filter", "SessionAttributeFilter=user%7Ccart", nil, "SessionAttributeFilter", "user|cart", ""},
+	{"no filter", "SessionAttributeFilter=", func(c *Config) { c.SessionAttributeFilter = "a" }, "SessionAttributeFilter", "", ""},
+	{"bad filter", "SessionAttributeFilter=(", nil, "SessionAttributeFilter", "", "Config.SessionAttributeFilter"},
+	{"locking", "LockingMode=auto", func(c *Config) { c.NonSticky = true }, "LockingMode", "auto", ""},
+	{"bad locking", "LockingMode=sometimes", func(c *Config) { c.NonSticky = true }, "LockingMode", "", "Config.LockingMode"},
+	{"blanks around it", "FailoverNodes=+n2+", nil, "FailoverNodes", "n2", ""},
+	{"two problems", "Disabled=yes&OperationTimeout=x", nil, "Disabled", "false", "OperationTimeout"},
+	{"one good, one bad", "LockExpiration=9s&OperationTimeout=x", nil, "LockExpiration", "5s", "OperationTimeout"},
+	{"what is only shown", "Route=evil", nil, "Route", "", "Route: cannot be changed here"},
+	{"a secret", "Password=x", nil, "Route", "", "Password: cannot be changed here"},
+	{"nothing", "", nil, "Route", "", "the form says nothing"},
+}
+
 // What can be changed at run time, through the page: CFG-06, CFG-07, CFG-08.
 func TestAdminChanges(t *testing.T) {
-	for _, tt := range []struct {
-		name, form string
-		make       func(*Config) // of the Config to begin with
-		setting    string
-		want       string // afterwards
-		problem    string // "": it succeeds
-	}{
-		{"time-out", "OperationTimeout=77ms", nil, "OperationTimeout", "77ms", ""},
-		{"time-out in the wrong unit", "OperationTimeout=77", nil, "OperationTimeout", "300ms", `"77" is no duration: write one like 500ms`},
-		{"negative time-out", "OperationTimeout=-1s", nil, "OperationTimeout", "300ms", "is not positive"},
-		{"second copy's time-out", "SessionBackupTimeout=20ms", nil, "SessionBackupTimeout", "20ms", ""},
-		{"lock", "LockExpiration=9s", nil, "LockExpiration", "9s", ""},
-		{"idle time", "MaxInactiveInterval=45m", nil, "MaxInactiveInterval", "45m0s", ""},
-		{"idle for ever", "MaxInactiveInterval=never", nil, "MaxInactiveInterval", "never", ""},
-		{"idle for no time", "MaxInactiveInterval=0s", nil, "MaxInactiveInterval", "30m0s", "is not positive"},
-		{"failover", "FailoverNodes=n2", nil, "FailoverNodes", "n2", ""},
-		{"failover nodes that are none", "FailoverNodes=n9", nil, "FailoverNodes", "", `"n9" is the id of no node`},
-		{"nodes that are none", "MemcachedNodes=n1", nil, "FailoverNodes", "", "Config.MemcachedNodes"},
-		{"disabled", "Disabled=true", nil, "Disabled", "true", ""},
-		{"disabled, non-sticky", "Disabled=true", func(c *Config) { c.NonSticky = true }, "Disabled", "false", "excludes NonSticky"},
-		{"disabled, misspelt", "Disabled=yes", nil, "Disabled", "false", "neither true nor false"},
-		{"enabled", "Disabled=false", func(c *Config) { c.Disabled = true }, "Disabled", "false", ""},
-		{"mode and locks together", "NonSticky=true&LockingMode=auto", nil, "LockingMode", "auto", ""},
-		{"mode", "NonSticky=true", nil, "NonSticky", "true", ""},
-		{"copies", "SessionBackupSync=true", nil, "SessionBackupSync", "true", ""},
-		{"workers", "BackupThreadCount=7", nil, "BackupThreadCount", "7", ""},
-		{"no workers", "BackupThreadCount=0", func(c *Config) { c.BackupThreadCount = 3 }, "BackupThreadCount", "3", "is no number from 1"},
-		{"statistics", "DisableStatistics=true", nil, "DisableStatistics", "true", ""},
-		{"filter", "SessionAttributeFilter=user%7Ccart", nil, "SessionAttributeFilter", "user|cart", ""},
-		{"no filter", "SessionAttributeFilter=", func(c *Config) { c.SessionAttributeFilter = "a" }, "SessionAttributeFilter", "", ""},
-		{"bad filter", "SessionAttributeFilter=(", nil, "SessionAttributeFilter", "", "Config.SessionAttributeFilter"},
-		{"locking", "LockingMode=auto", func(c *Config) { c.NonSticky = true }, "LockingMode", "auto", ""},
-		{"bad locking", "LockingMode=sometimes", func(c *Config) { c.NonSticky = true }, "LockingMode", "", "Config.LockingMode"},
-		{"blanks around it", "FailoverNodes=+n2+", nil, "FailoverNodes", "n2", ""},
-		{"two problems", "Disabled=yes&OperationTimeout=x", nil, "Disabled", "false", "OperationTimeout"},
-		{"one good, one bad", "LockExpiration=9s&OperationTimeout=x", nil, "LockExpiration", "5s", "OperationTimeout"},
-		{"what is only shown", "Route=evil", nil, "Route", "", "Route: cannot be changed here"},
-		{"a secret", "Password=x", nil, "Route", "", "Password: cannot be changed here"},
-		{"nothing", "", nil, "Route", "", "the form says nothing"},
-	} {
+	for _, tt := range adminChanges {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := startNodes(t, 2).config()
 			if tt.make != nil {

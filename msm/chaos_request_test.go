@@ -106,7 +106,7 @@ func (r *request) do(ctx context.Context, s step) error {
 		}
 		return err
 	case wait:
-		return r.c.pause(ctx, s.pause)
+		return sleep(ctx, s.pause)
 	case renew:
 		return r.end(r.session.Renew, &r.renewed)
 	case invalidate:

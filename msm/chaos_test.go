@@ -246,19 +246,8 @@ func (c *chaos) failed() bool {
 	return c.violations > 0
 }
 
-// sleep and pause let time pass, which in a bubble costs none.
-func (c *chaos) sleep(d time.Duration) { c.pause(context.Background(), d) }
-
-func (c *chaos) pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// sleep lets time pass, which in a bubble costs none.
+func (c *chaos) sleep(d time.Duration) { sleep(context.Background(), d) }
 
 // send sends a request to an instance, or the next one that runs.
 func (c *chaos) send(r *request, place int) {

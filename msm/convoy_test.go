@@ -63,64 +63,69 @@ func (l *ledger) commit(ctx context.Context, convoys *convoys, name string) (*ve
 
 var errRefused = errors.New("refused")
 
-func TestConvoy(t *testing.T) {
-	numbers := func(from, to int) string {
-		var s []string
-		for i := from; i < to; i++ {
-			s = append(s, fmt.Sprint(i))
-		}
-		return strings.Join(s, " ")
+// numbers are the names of commits, from the one to before the other.
+func numbers(from, to int) string {
+	var s []string
+	for i := from; i < to; i++ {
+		s = append(s, fmt.Sprint(i))
 	}
-	for _, tc := range []struct {
-		name    string
-		commits int // the first one comes alone, the others while it is stored
-		refuses func(group []string) (string, error)
-		groups  []string
-		failed  string // those whose commit fails
-	}{
-		{"one alone", 1, nil, []string{"0"}, ""},
-		{"one behind another", 2, nil, []string{"0", "1"}, ""},
-		{"those who wait are stored together, in their order", 4, nil, []string{"0", "1 2 3"}, ""},
-		{"as many as the record remembers", 2*maxGroup + 2, nil,
-			[]string{"0", numbers(1, maxGroup+1), numbers(maxGroup+1, 2*maxGroup+1), numbers(2*maxGroup+1, 2*maxGroup+2)}, ""},
-		{"one that cannot be stored is left out", 4,
-			func(group []string) (string, error) {
-				if slices.Contains(group, "2") {
-					return "2", errRefused
+	return strings.Join(s, " ")
+}
+
+// convoyCases are commits of one session, and how they are stored.
+var convoyCases = []struct {
+	name    string
+	commits int // the first one comes alone, the others while it is stored
+	refuses func(group []string) (string, error)
+	groups  []string
+	failed  string // those whose commit fails
+}{
+	{"one alone", 1, nil, []string{"0"}, ""},
+	{"one behind another", 2, nil, []string{"0", "1"}, ""},
+	{"those who wait are stored together, in their order", 4, nil, []string{"0", "1 2 3"}, ""},
+	{"as many as the record remembers", 2*maxGroup + 2, nil,
+		[]string{"0", numbers(1, maxGroup+1), numbers(maxGroup+1, 2*maxGroup+1), numbers(2*maxGroup+1, 2*maxGroup+2)}, ""},
+	{"one that cannot be stored is left out", 4,
+		func(group []string) (string, error) {
+			if slices.Contains(group, "2") {
+				return "2", errRefused
+			}
+			return "", nil
+		},
+		[]string{"0", "1 2 3", "1 3"}, "2"},
+	{"two that cannot be stored", 5,
+		func(group []string) (string, error) {
+			for _, bad := range []string{"4", "2"} {
+				if slices.Contains(group, bad) {
+					return bad, errRefused
 				}
-				return "", nil
-			},
-			[]string{"0", "1 2 3", "1 3"}, "2"},
-		{"two that cannot be stored", 5,
-			func(group []string) (string, error) {
-				for _, bad := range []string{"4", "2"} {
-					if slices.Contains(group, bad) {
-						return bad, errRefused
-					}
-				}
-				return "", nil
-			},
-			[]string{"0", "1 2 3 4", "1 2 3", "1 3"}, "2 4"},
-		{"the one that stores cannot be stored itself", 4,
-			func(group []string) (string, error) {
-				if group[0] == "1" {
-					return "1", errRefused
-				}
-				return "", nil
-			},
-			[]string{"0", "1 2 3", "1", "2 3"}, "1"},
-		{"the group is refused: each for itself", 3,
-			func(group []string) (string, error) {
-				if len(group) > 1 {
-					return "", errRefused
-				}
-				return "", nil
-			},
-			[]string{"0", "1 2", "1", "2"}, ""},
-		{"all is refused", 3,
-			func([]string) (string, error) { return "", errRefused },
-			[]string{"0", "1 2", "1", "2"}, "0 1 2"},
-	} {
+			}
+			return "", nil
+		},
+		[]string{"0", "1 2 3 4", "1 2 3", "1 3"}, "2 4"},
+	{"the one that stores cannot be stored itself", 4,
+		func(group []string) (string, error) {
+			if group[0] == "1" {
+				return "1", errRefused
+			}
+			return "", nil
+		},
+		[]string{"0", "1 2 3", "1", "2 3"}, "1"},
+	{"the group is refused: each for itself", 3,
+		func(group []string) (string, error) {
+			if len(group) > 1 {
+				return "", errRefused
+			}
+			return "", nil
+		},
+		[]string{"0", "1 2", "1", "2"}, ""},
+	{"all is refused", 3,
+		func([]string) (string, error) { return "", errRefused },
+		[]string{"0", "1 2", "1", "2"}, "0 1 2"},
+}
+
+func TestConvoy(t *testing.T) {
+	for _, tc := range convoyCases {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l, convoys := &ledger{t: t, refuses: tc.refuses, names: make(map[*batch]string)}, newConvoys()

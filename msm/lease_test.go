@@ -245,9 +245,7 @@ func TestLeaseInDoubt(t *testing.T) {
 					t.Fatalf("await: got %v, open: %v, want an error and doubt", err, l.open)
 				}
 				s.SetFault(memcachetest.Fault{})
-				for client.Ping(t.Context()) != nil {
-					time.Sleep(10 * time.Millisecond)
-				}
+				poll(t, "the node is up", func() bool { return client.Ping(t.Context()) == nil })
 				if item, _ := s.Get(leaseKey); !strings.Contains(string(item.Value), l.token) {
 					t.Fatal("the node has not done what was asked: this test shows nothing")
 				}

@@ -37,99 +37,104 @@ func (ch *changes) computed(t *testing.T, seen []attr, name string, f update) {
 	ch.compute(old, ok, value, f)
 }
 
+var mergeSeen = []attr{text("a", "1"), text("b", "1")}
+
+// mergeCases are what a request did that had seen mergeSeen, what others have made
+// of that meanwhile, and what comes of both.
+var mergeCases = []struct {
+	reason string
+	do     func(t *testing.T, ch *changes)
+	theirs []attr
+	want   []string
+}{
+	{"nothing done: theirs", func(*testing.T, *changes) {}, []attr{text("a", "2")}, []string{"a=2"}},
+	{"set, nothing of theirs",
+		func(_ *testing.T, ch *changes) { ch.set(text("c", "1")) },
+		mergeSeen, []string{"a=1", "b=1", "c=1"}},
+	{"what was not touched is theirs: changed, new and removed",
+		func(_ *testing.T, ch *changes) { ch.set(text("c", "1")) },
+		[]attr{text("a", "2"), text("z", "1")}, []string{"a=2", "c=1", "z=1"}},
+	{"set by both: the one that is stored later",
+		func(_ *testing.T, ch *changes) { ch.set(text("a", "mine")) },
+		[]attr{text("a", "theirs")}, []string{"a=mine"}},
+	{"set here, removed there: set",
+		func(_ *testing.T, ch *changes) { ch.set(text("a", "mine")) },
+		nil, []string{"a=mine"}},
+	{"removed here, set there: removed",
+		func(_ *testing.T, ch *changes) { ch.remove("a") },
+		[]attr{text("a", "theirs"), text("b", "1")}, []string{"b=1"}},
+	{"removed by both",
+		func(_ *testing.T, ch *changes) { ch.remove("a") },
+		[]attr{text("b", "1")}, []string{"b=1"}},
+	{"the last of several changes counts",
+		func(_ *testing.T, ch *changes) {
+			ch.set(text("a", "mine"))
+			ch.remove("a")
+			ch.remove("c")
+			ch.set(text("c", "mine"))
+		},
+		mergeSeen, []string{"b=1", "c=mine"}},
+	{"computed, and theirs is what it was computed from",
+		func(t *testing.T, ch *changes) { ch.computed(t, mergeSeen, "a", add("a", "+")) },
+		mergeSeen, []string{"a=1+", "b=1"}},
+	{"computed, and theirs has changed: computed again",
+		func(t *testing.T, ch *changes) { ch.computed(t, mergeSeen, "a", add("a", "+")) },
+		[]attr{text("a", "2")}, []string{"a=2+"}},
+	{"computed, and theirs is gone: computed from nothing",
+		func(t *testing.T, ch *changes) { ch.computed(t, mergeSeen, "a", add("a", "+")) },
+		nil, []string{"a=+"}},
+	{"computed from nothing, and theirs has come",
+		func(t *testing.T, ch *changes) { ch.computed(t, mergeSeen, "c", add("c", "+")) },
+		[]attr{text("c", "2")}, []string{"c=2+"}},
+	{"computed from nothing, and there is nothing",
+		func(t *testing.T, ch *changes) { ch.computed(t, mergeSeen, "c", add("c", "+")) },
+		nil, []string{"c=+"}},
+	{"computed several times: again in that order",
+		func(t *testing.T, ch *changes) {
+			for _, what := range []string{"x", "y", "z"} {
+				ch.computed(t, mergeSeen, "a", add("a", what))
+			}
+		},
+		[]attr{text("a", "2")}, []string{"a=2xyz"}},
+	{"computed from what was set here: nothing of theirs is in it",
+		func(t *testing.T, ch *changes) {
+			ch.set(text("a", "mine"))
+			ch.computed(t, mergeSeen, "a", add("a", "+"))
+		},
+		[]attr{text("a", "2")}, []string{"a=mine+"}},
+	{"computed after it was removed here: from nothing",
+		func(t *testing.T, ch *changes) {
+			ch.remove("a")
+			ch.computed(t, mergeSeen, "a", add("a", "+"))
+		},
+		[]attr{text("a", "2")}, []string{"a=+"}},
+	{"set after it was computed: computed no more",
+		func(t *testing.T, ch *changes) {
+			ch.computed(t, mergeSeen, "a", add("a", "+"))
+			ch.set(text("a", "mine"))
+		},
+		[]attr{text("a", "2")}, []string{"a=mine"}},
+	{"removed after it was computed",
+		func(t *testing.T, ch *changes) {
+			ch.computed(t, mergeSeen, "a", add("a", "+"))
+			ch.remove("a")
+		},
+		[]attr{text("a", "2")}, []string{}},
+	{"the result is in alphabetical order",
+		func(_ *testing.T, ch *changes) {
+			for _, name := range []string{"z", "m", "c", "0"} {
+				ch.set(text(name, "1"))
+			}
+		},
+		[]attr{text("a", "1"), text("n", "1")}, []string{"0=1", "a=1", "c=1", "m=1", "n=1", "z=1"}},
+	{"another codec is another value",
+		func(t *testing.T, ch *changes) { ch.computed(t, mergeSeen, "a", add("a", "+")) },
+		[]attr{{name: "a", codec: 2, data: []byte("1")}, text("b", "2")}, []string{"a=1+", "b=2"}},
+}
+
 // What one request did, on top of what others did meanwhile.
 func TestMerge(t *testing.T) {
-	seen := []attr{text("a", "1"), text("b", "1")} // by the request
-	for _, tc := range []struct {
-		reason string
-		do     func(t *testing.T, ch *changes)
-		theirs []attr
-		want   []string
-	}{
-		{"nothing done: theirs", func(*testing.T, *changes) {}, []attr{text("a", "2")}, []string{"a=2"}},
-		{"set, nothing of theirs",
-			func(_ *testing.T, ch *changes) { ch.set(text("c", "1")) },
-			seen, []string{"a=1", "b=1", "c=1"}},
-		{"what was not touched is theirs: changed, new and removed",
-			func(_ *testing.T, ch *changes) { ch.set(text("c", "1")) },
-			[]attr{text("a", "2"), text("z", "1")}, []string{"a=2", "c=1", "z=1"}},
-		{"set by both: the one that is stored later",
-			func(_ *testing.T, ch *changes) { ch.set(text("a", "mine")) },
-			[]attr{text("a", "theirs")}, []string{"a=mine"}},
-		{"set here, removed there: set",
-			func(_ *testing.T, ch *changes) { ch.set(text("a", "mine")) },
-			nil, []string{"a=mine"}},
-		{"removed here, set there: removed",
-			func(_ *testing.T, ch *changes) { ch.remove("a") },
-			[]attr{text("a", "theirs"), text("b", "1")}, []string{"b=1"}},
-		{"removed by both",
-			func(_ *testing.T, ch *changes) { ch.remove("a") },
-			[]attr{text("b", "1")}, []string{"b=1"}},
-		{"the last of several changes counts",
-			func(_ *testing.T, ch *changes) {
-				ch.set(text("a", "mine"))
-				ch.remove("a")
-				ch.remove("c")
-				ch.set(text("c", "mine"))
-			},
-			seen, []string{"b=1", "c=mine"}},
-		{"computed, and theirs is what it was computed from",
-			func(t *testing.T, ch *changes) { ch.computed(t, seen, "a", add("a", "+")) },
-			seen, []string{"a=1+", "b=1"}},
-		{"computed, and theirs has changed: computed again",
-			func(t *testing.T, ch *changes) { ch.computed(t, seen, "a", add("a", "+")) },
-			[]attr{text("a", "2")}, []string{"a=2+"}},
-		{"computed, and theirs is gone: computed from nothing",
-			func(t *testing.T, ch *changes) { ch.computed(t, seen, "a", add("a", "+")) },
-			nil, []string{"a=+"}},
-		{"computed from nothing, and theirs has come",
-			func(t *testing.T, ch *changes) { ch.computed(t, seen, "c", add("c", "+")) },
-			[]attr{text("c", "2")}, []string{"c=2+"}},
-		{"computed from nothing, and there is nothing",
-			func(t *testing.T, ch *changes) { ch.computed(t, seen, "c", add("c", "+")) },
-			nil, []string{"c=+"}},
-		{"computed several times: again in that order",
-			func(t *testing.T, ch *changes) {
-				for _, what := range []string{"x", "y", "z"} {
-					ch.computed(t, seen, "a", add("a", what))
-				}
-			},
-			[]attr{text("a", "2")}, []string{"a=2xyz"}},
-		{"computed from what was set here: nothing of theirs is in it",
-			func(t *testing.T, ch *changes) {
-				ch.set(text("a", "mine"))
-				ch.computed(t, seen, "a", add("a", "+"))
-			},
-			[]attr{text("a", "2")}, []string{"a=mine+"}},
-		{"computed after it was removed here: from nothing",
-			func(t *testing.T, ch *changes) {
-				ch.remove("a")
-				ch.computed(t, seen, "a", add("a", "+"))
-			},
-			[]attr{text("a", "2")}, []string{"a=+"}},
-		{"set after it was computed: computed no more",
-			func(t *testing.T, ch *changes) {
-				ch.computed(t, seen, "a", add("a", "+"))
-				ch.set(text("a", "mine"))
-			},
-			[]attr{text("a", "2")}, []string{"a=mine"}},
-		{"removed after it was computed",
-			func(t *testing.T, ch *changes) {
-				ch.computed(t, seen, "a", add("a", "+"))
-				ch.remove("a")
-			},
-			[]attr{text("a", "2")}, []string{}},
-		{"the result is in alphabetical order",
-			func(_ *testing.T, ch *changes) {
-				for _, name := range []string{"z", "m", "c", "0"} {
-					ch.set(text(name, "1"))
-				}
-			},
-			[]attr{text("a", "1"), text("n", "1")}, []string{"0=1", "a=1", "c=1", "m=1", "n=1", "z=1"}},
-		{"another codec is another value",
-			func(t *testing.T, ch *changes) { ch.computed(t, seen, "a", add("a", "+")) },
-			[]attr{{name: "a", codec: 2, data: []byte("1")}, text("b", "2")}, []string{"a=1+", "b=2"}},
-	} {
+	for _, tc := range mergeCases {
 		t.Run(tc.reason, func(t *testing.T) {
 			ch, before := new(changes), texts(tc.theirs)
 			tc.do(t, ch)
@@ -194,5 +199,23 @@ func TestRecordWith(t *testing.T) {
 		if got := fmt.Sprint(rec.maxInactive, " ", texts(rec.attrs)); got != "1h0m0s [a=1]" || next == rec {
 			t.Errorf("%s: the record itself has become %s", tc.reason, got)
 		}
+	}
+}
+
+// What a record has become is told attribute by attribute.
+func TestSince(t *testing.T) {
+	old := &record{maxInactive: time.Minute, attrs: []attr{{"a", 1, []byte("1")}, {"b", 1, []byte("2")}, {"c", 1, []byte("3")}}}
+	now := &record{maxInactive: time.Hour, attrs: []attr{{"a", 1, []byte("1")}, {"c", 1, []byte("4")}, {"d", 1, []byte("5")}}}
+	ch := now.since(old)
+	if len(ch.attrs) != 3 || *ch.maxInactive != time.Hour || !ch.attrs["b"].gone {
+		t.Errorf("the changes are %+v, want b gone, c and d set, and another time-out", ch)
+	}
+	theirs, err := ch.merge([]attr{{"a", 1, []byte("theirs")}, {"b", 1, []byte("2")}, {"e", 1, []byte("6")}})
+	must(t, err)
+	if a, _ := find(theirs, "a"); string(a.data) != "theirs" || len(theirs) != 4 {
+		t.Errorf("merged with what others have changed: %v", theirs)
+	}
+	if none := old.since(old); !none.empty() {
+		t.Errorf("a record differs from itself by %+v", none)
 	}
 }

@@ -424,24 +424,6 @@ func TestSetRingOfTheCallersClient(t *testing.T) {
 	}
 }
 
-// What a record has become is told attribute by attribute.
-func TestSince(t *testing.T) {
-	old := &record{maxInactive: time.Minute, attrs: []attr{{"a", 1, []byte("1")}, {"b", 1, []byte("2")}, {"c", 1, []byte("3")}}}
-	now := &record{maxInactive: time.Hour, attrs: []attr{{"a", 1, []byte("1")}, {"c", 1, []byte("4")}, {"d", 1, []byte("5")}}}
-	ch := now.since(old)
-	if len(ch.attrs) != 3 || *ch.maxInactive != time.Hour || !ch.attrs["b"].gone {
-		t.Errorf("the changes are %+v, want b gone, c and d set, and another time-out", ch)
-	}
-	theirs, err := ch.merge([]attr{{"a", 1, []byte("theirs")}, {"b", 1, []byte("2")}, {"e", 1, []byte("6")}})
-	must(t, err)
-	if a, _ := find(theirs, "a"); string(a.data) != "theirs" || len(theirs) != 4 {
-		t.Errorf("merged with what others have changed: %v", theirs)
-	}
-	if none := old.since(old); !none.empty() {
-		t.Errorf("a record differs from itself by %+v", none)
-	}
-}
-
 // What it is for: a node hangs, or is dead, and another one takes its place. It
 // takes no longer than it may, and sessions go on.
 func TestReconfigureReplacesASickNode(t *testing.T) {
