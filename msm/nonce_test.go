@@ -57,42 +57,42 @@ func TestNoncesOfOthers(t *testing.T) {
 // A commit whose second copy is late finds many others after it: it must know
 // itself, or it would be stored twice.
 func TestSlowSecondCopy(t *testing.T) {
-	ns := startNodes(t, 2)
-	cfg := nonStickyConfig(ns)
-	cfg.SessionBackupTimeout = 20 * time.Millisecond
-	cfg.OperationTimeout = time.Second
-	ms := []*Manager{instance(t, cfg), instance(t, cfg)}
-	b := new(browser)
-	b.countSlowly(t, ms[0], 0)
-	second := "n1"
-	if b.id(t).node == "n1" {
-		second = "n2"
-	}
-	var clients, faults sync.WaitGroup
-	var done atomic.Bool
-	faults.Go(func() { // ends with done
-		for !done.Load() {
-			ns.node(second).SetFault(memcachetest.Fault{Delay: 30 * time.Millisecond})
-			time.Sleep(10 * time.Millisecond)
-			ns.node(second).SetFault(memcachetest.Fault{})
-			time.Sleep(10 * time.Millisecond)
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		cfg.NonSticky, cfg.SessionBackupSync = true, true
+		cfg.SessionBackupTimeout = 20 * time.Millisecond
+		ms := []*Manager{instance(t, cfg), instance(t, cfg)}
+		b := new(browser)
+		b.countSlowly(t, ms[0], 0)
+		second := "n1"
+		if b.id(t).node == "n1" {
+			second = "n2"
 		}
-	})
-	const each = 100
-	for i := range 8 {
-		clients.Go(func() {
-			b := b.clone()
-			for range each {
-				b.countSlowly(t, ms[i%2], time.Millisecond)
+		var clients, faults sync.WaitGroup
+		var done atomic.Bool
+		faults.Go(func() { // ends with done
+			for !done.Load() {
+				ns.node(second).SetFault(memcachetest.Fault{Delay: 30 * time.Millisecond})
+				time.Sleep(10 * time.Millisecond)
+				ns.node(second).SetFault(memcachetest.Fault{})
+				time.Sleep(10 * time.Millisecond)
 			}
 		})
-	}
-	clients.Wait()
-	done.Store(true)
-	faults.Wait()
-	if got, want := b.countSlowly(t, ms[0], 0), 8*each+2; got != want {
-		t.Errorf("the count is %d, want %d", got, want)
-	}
+		const each = 100
+		for i := range 8 {
+			clients.Go(func() {
+				b := b.clone()
+				for range each {
+					b.countSlowly(t, ms[i%2], time.Millisecond)
+				}
+			})
+		}
+		clients.Wait()
+		done.Store(true)
+		faults.Wait()
+		if got, want := b.countSlowly(t, ms[0], 0), 8*each+2; got != want {
+			t.Errorf("the count is %d, want %d", got, want)
+		}
+	})
 }
 
 func TestNoncesLack(t *testing.T) {
