@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 
 	"github.com/seed99545744/msm/memcache/memcachetest"
 	"github.com/seed99545744/msm/msm"
@@ -15,19 +17,18 @@ import (
 // A node is added while requests run. A mistake changes nothing, and the error
 // says what to write.
 func ExampleManager_Reconfigure() {
-	n1, n2, n3 := memcachetest.NewServer(), memcachetest.NewServer(), memcachetest.NewServer()
-	defer n1.Close()
-	defer n2.Close()
-	defer n3.Close()
-	cfg := msm.Config{MemcachedNodes: "n1:" + n1.Addr() + ",n2:" + n2.Addr(), NonSticky: true}
+	nodes, stop := startNodes()
+	defer stop()
+	third := memcachetest.NewServer()
+	defer third.Close()
+	cfg := msm.Config{MemcachedNodes: nodes, NonSticky: true}
 	manager, err := msm.New(cfg)
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer manager.Shutdown(context.Background())
 
-	cfg.MemcachedNodes += ",n3:" + n3.Addr()
+	cfg.MemcachedNodes += ",n3:" + third.Addr()
 	fmt.Println(manager.Reconfigure(cfg), len(manager.Stats().Nodes))
 
 	cfg.LockingMode = "sometimes"
@@ -39,12 +40,11 @@ func ExampleManager_Reconfigure() {
 
 // The admin page behind a password, and a program that changes a setting.
 func ExampleManager_AdminHandler() {
-	node := memcachetest.NewServer()
-	defer node.Close()
-	manager, err := msm.New(msm.Config{MemcachedNodes: "n1:" + node.Addr()})
+	nodes, stop := startNodes()
+	defer stop()
+	manager, err := msm.New(msm.Config{MemcachedNodes: nodes})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer manager.Shutdown(context.Background())
 	mux := http.NewServeMux()
@@ -55,18 +55,17 @@ func ExampleManager_AdminHandler() {
 	site := httptest.NewTLSServer(mux)
 	defer site.Close()
 
-	change := url.Values{"OperationTimeout": {"250ms"}}
 	for _, password := range []string{"guess", "let me in"} {
-		target, err := url.Parse(site.URL + "/admin/sessions?format=json")
+		change := url.Values{"OperationTimeout": {"250ms"}}.Encode()
+		r, err := http.NewRequest("POST", site.URL+"/admin/sessions?format=json", strings.NewReader(change))
 		if err != nil {
-			fmt.Println(err)
-			return
+			log.Fatal(err)
 		}
-		target.User = url.UserPassword("operator", password)
-		resp, err := site.Client().PostForm(target.String(), change)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth("operator", password)
+		resp, err := site.Client().Do(r)
 		if err != nil {
-			fmt.Println(err)
-			return
+			log.Fatal(err)
 		}
 		resp.Body.Close()
 		fmt.Println(resp.Status)
