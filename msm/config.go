@@ -132,7 +132,9 @@ type Config struct {
 
 	// ValueKeys encrypt and authenticate what is stored: AES-256 keys of 32
 	// bytes, of which the first encrypts and all decrypt. Empty means that values
-	// are stored as they are.
+	// are stored as they are. Where several instances run, a new key goes to the
+	// end of the list in all of them before it goes to the front in any: what an
+	// instance has no key for it takes for damaged, and the session for lost.
 	ValueKeys [][]byte
 
 	// DisableStatistics ends all counting and measuring, which costs nothing

@@ -57,6 +57,9 @@ func (m *Manager) modify(change func(*Config) error) error {
 	if err != nil {
 		return err
 	}
+	if c.store != nil && old.store != nil {
+		old.store.seal.next.Store(c.store.seal)
+	}
 	if c.isElsewhere(old) {
 		old.handOver()
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 )
 
 // sealer encrypts and authenticates stored values, or passes them through if
-// it has no keys. It is immutable and safe for concurrent use.
+// it has no keys. It is safe for concurrent use.
 //
 // A sealed value is the format, the id of the key, a random nonce of 96 bits,
 // and the record, encrypted by AES-256-GCM. Each session has a key of its own,
@@ -30,7 +31,12 @@ const (
 // that are safe under one key and random nonces are then one session's, and a
 // value put under another session's key cannot be opened.
 type sealer struct {
-	keys []valueKey // the first seals, all open
+	keys []valueKey // immutable; the first seals, all open
+
+	// next is that of the Config that was put in force after this one, nil if there
+	// is none. Requests that began before store under its keys, and open what others
+	// have stored under them: what neither could read it would take for damaged.
+	next atomic.Pointer[sealer]
 }
 
 type valueKey struct {
@@ -70,8 +76,19 @@ func newSealer(keys [][]byte) (*sealer, error) {
 	return s, errors.Join(problems...)
 }
 
+// newest is the last one in force that has keys, or s.
+func (s *sealer) newest() *sealer {
+	for next := s.next.Load(); next != nil; next = next.next.Load() {
+		if len(next.keys) > 0 {
+			s = next
+		}
+	}
+	return s
+}
+
 // seal returns the stored form of a record. Without keys it is plain itself.
 func (s *sealer) seal(storageKey string, plain []byte) ([]byte, error) {
+	s = s.newest()
 	if len(s.keys) == 0 {
 		return plain, nil
 	}
@@ -102,6 +119,17 @@ func (s *sealer) open(storageKey string, data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: cut short", errNotRecord)
 	}
 	id, sealed := rest[:valueKeyIDLen], rest[valueKeyIDLen:]
+	for ; s != nil; s = s.next.Load() {
+		if plain, ok := s.unlock(storageKey, id, sealed); ok {
+			return plain, nil
+		}
+	}
+	return nil, fmt.Errorf("%w that a key of Config.ValueKeys opens", errNotRecord)
+}
+
+// unlock opens what one of the keys with that id has sealed. Two may have the
+// same: the right one decides.
+func (s *sealer) unlock(storageKey string, id, sealed []byte) (plain []byte, ok bool) {
 	for i := range s.keys {
 		key := &s.keys[i]
 		if !bytes.Equal(key.id[:], id) {
@@ -109,14 +137,13 @@ func (s *sealer) open(storageKey string, data []byte) ([]byte, error) {
 		}
 		gcm, err := key.forSession(storageKey)
 		if err != nil {
-			return nil, err
+			return nil, false
 		}
-		// Two keys may have the same id: the right one decides.
 		if plain, err := gcm.Open(nil, nil, sealed, sealedWith(storageKey)); err == nil {
-			return plain, nil
+			return plain, true
 		}
 	}
-	return nil, fmt.Errorf("%w that a key of Config.ValueKeys opens", errNotRecord)
+	return nil, false
 }
 
 // forSession derives the key of one session.

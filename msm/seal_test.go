@@ -134,6 +134,31 @@ func TestSR38_KeyRotation(t *testing.T) {
 	}
 }
 
+// SR-38: a request that began under the old key neither takes for damaged what
+// others have stored under the new one, nor stores what they cannot read.
+func TestSR38_KeyRotationWhileRequestsRun(t *testing.T) {
+	older, newer := randomKey(), randomKey()
+	for _, after := range [][][]byte{{newer, older}, {newer}} {
+		cfg := startNodes(t, 2).config()
+		cfg.NonSticky, cfg.ValueKeys = true, [][]byte{older}
+		m := instance(t, cfg)
+		b := newVisitor(t, m)
+		w := b.visit(m, func(s *Session) {
+			must(t, s.Set("before", "kept"))
+			cfg.ValueKeys = [][]byte{newer, older}
+			must(t, m.Reconfigure(cfg))
+			b.clone().set(t, m, "meanwhile", "kept")
+			cfg.ValueKeys = after
+			must(t, m.Reconfigure(cfg))
+		})
+		for _, name := range []string{"before", "meanwhile"} {
+			if got := b.get(t, m, name); got != "kept" {
+				t.Errorf("status %d, and %q is %q, want 200 and what was set while the keys changed to %d", w.Code, name, got, len(after))
+			}
+		}
+	}
+}
+
 func TestSealOfKeysWithTheSameID(t *testing.T) {
 	s := mustSealer(t, randomKey(), randomKey())
 	second := &sealer{keys: s.keys[1:]}
