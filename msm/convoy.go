@@ -12,8 +12,8 @@ import (
 // again, one at a time stores what it and those behind it have changed. It is
 // safe for concurrent use.
 type convoys struct {
-	mu        sync.Mutex
-	bySession map[string]*convoy // guarded by mu, as are the lines
+	mu        sync.Mutex // guards what follows, and the lines
+	bySession map[string]*convoy
 }
 
 // convoy is the commits of one session. One of them stores; the others wait.

@@ -5,7 +5,7 @@ import "sync"
 // outreach is the attempts of one Manager to reach nodes in the background. The
 // zero value is ready; it is safe for concurrent use.
 type outreach struct {
-	mu      sync.Mutex // guards over
+	mu      sync.Mutex // guards over, after which nothing joins running
 	over    bool
 	running sync.WaitGroup
 }

@@ -253,8 +253,8 @@ func (c *Conn) failLocked(err error) (woken []*Call) {
 		}
 	}
 	c.queue.clear()
-	if c.timer != nil {
-		c.timer.Stop()
+	if c.alarm != nil {
+		c.alarm.Stop()
 	}
 	close(c.dead)
 	return woken

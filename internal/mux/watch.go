@@ -16,8 +16,8 @@ type poke struct{ read, write bool }
 // watchdog sees to it that nothing takes longer than Timeout. There is one for
 // the connection, not one for each call.
 type watchdog struct {
-	timer    *time.Timer // calls inspect
-	watching bool        // the timer runs
+	alarm    *time.Timer // calls inspect
+	watching bool        // the alarm is set
 	round    time.Time   // watching: until then
 	owing    time.Time   // when the queue was last empty
 	answered int64       // when bytes came last that made a reply whole; as heard
@@ -117,10 +117,10 @@ func (c *Conn) watch(due time.Time) {
 
 func (c *Conn) arm(round time.Time) {
 	c.round = round
-	if d := time.Until(round); c.timer == nil {
-		c.timer = time.AfterFunc(d, c.inspect)
+	if d := time.Until(round); c.alarm == nil {
+		c.alarm = time.AfterFunc(d, c.inspect)
 	} else {
-		c.timer.Reset(d)
+		c.alarm.Reset(d)
 	}
 }
 
