@@ -3,6 +3,7 @@ package msm
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -15,12 +16,12 @@ import (
 // Every field may change. A cfg with problems changes nothing, and the error
 // joins them all as that of New does. After Shutdown it is an error, too.
 //
-// Sessions stay what they are. If MemcachedNodes, Client, NonSticky, Disabled or
-// StorageKeyPrefix changes, requests that come wait until those under way have
-// left, OperationTimeout at most, and what is not stored yet has been stored on
-// the nodes that there were, four times OperationTimeout at most. What cannot be
-// stored then is stored later. For ten seconds, responses of sessions that are not
-// sticky wait for both copies.
+// Sessions stay what they are. If MemcachedNodes, FailoverNodes, Client, NonSticky,
+// Disabled or StorageKeyPrefix changes, requests that come wait until those under
+// way have left, OperationTimeout at most, and what is not stored yet has been
+// stored on the nodes that there were, four times OperationTimeout at most. What
+// cannot be stored then is stored later. For ten seconds, responses of sessions
+// that are not sticky wait for both copies.
 //
 // Sticky sessions of this process move to new nodes within seconds, and others
 // when they are asked for, from a node that they were on and that has stayed.
@@ -76,7 +77,7 @@ func (m *Manager) modify(change func(*Config) error) error {
 
 // isElsewhere tells whether sessions are to be on other places than with old.
 func (c *core) isElsewhere(old *core) bool {
-	if c.store == nil || old.store == nil || c.cfg.NonSticky != old.cfg.NonSticky || c.store.keys != old.store.keys {
+	if c.store == nil || old.store == nil || c.cfg.NonSticky != old.cfg.NonSticky || c.store.keys != old.store.keys || !maps.Equal(c.store.failover, old.store.failover) {
 		return true
 	}
 	was, is := old.store.client, c.store.client

@@ -315,6 +315,30 @@ func TestReconfigureStoresFirst(t *testing.T) {
 	}
 }
 
+// Other nodes for failover are other places for sessions, and instances get to
+// know of them one after another: commits wait for both copies for a while.
+func TestReconfigureOfFailoverNodes(t *testing.T) {
+	const delay = 40 * time.Millisecond
+	ns := startNodes(t, 3)
+	cfg := ns.config()
+	cfg.NonSticky = true
+	m := instance(t, cfg)
+	cfg.FailoverNodes = "n3"
+	must(t, m.Reconfigure(cfg))
+	b := ann(t, m)
+	b.visit(m, func(s *Session) {
+		copies, err := s.Copies()
+		must(t, err)
+		ns.node(copies[1]).SetFault(memcachetest.Fault{Delay: delay})
+		must(t, s.Set("user", "bob"))
+		begin := time.Now()
+		must(t, s.Save(context.Background()))
+		if took := time.Since(begin); took < delay {
+			t.Errorf("Save took %v, want %v at least: it is to wait for the second copy", took, delay)
+		}
+	})
+}
+
 // Sticky sessions that nobody asks for move to nodes that are all others, too.
 func TestReconfigureMovesTable(t *testing.T) {
 	ns := startNodes(t, 4)
