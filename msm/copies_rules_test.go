@@ -40,6 +40,7 @@ var copyRules = []copyRule{
 	{"Load", "copies with different stamps are not", "TestFailure05_OldDataComesBack TestFoundByChaos:a_tombstone_of_a_lower_stamp"},
 	{"Load", "copies below the cookie's epoch are refused", "TestCopiesDegraded_AloneFences TestWrongSuffixIsMended"},
 	{"Load", "otherwise all places are read", "TestFoundByChaos:ended_while_both_nodes_are_out_of_reach TestNST21_ThirdNodeStandsIn"},
+	{"Load", "also of a node that is back and seems to be down", "TestCopiesLoad_NodeIsBackUnnoticed"},
 	{"Load", "the highest stamp wins", "TestFailure05_OldDataComesBack TestFoundByChaos:stored_where_the_session_was"},
 	{"Load", "lower copies are repaired", "TestNST17_LostCopies TestNST22_SecondCopyWhenANodeReturns"},
 	{"Load", "by add or CAS", "TestCopiesLoad_RepairAddsOnly TestParallelAttributes"},
