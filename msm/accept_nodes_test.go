@@ -187,7 +187,8 @@ func TestAV04_Probes(t *testing.T) {
 				b := new(browser)
 				b.set(t, m, "who", "me")
 				synctest.Wait() // the second copy
-				ns.node(b.id(t).node).SetFault(tc.fault)
+				ill := b.id(t).node
+				ns.node(ill).SetFault(tc.fault)
 				b.get(t, m, "who")
 				time.Sleep(10 * time.Second) // a probe is due
 				w.dials()
@@ -201,8 +202,10 @@ func TestAV04_Probes(t *testing.T) {
 				}
 				group.Wait()
 				synctest.Wait()
-				if dials := w.dials(); len(dials) == 0 || len(dials) > tc.most {
-					t.Errorf("%d connections were tried, want 1 to %d", len(dials), tc.most)
+				// Of the other node's, a crowd may want a second one.
+				tried := slices.DeleteFunc(w.dials(), func(id string) bool { return id != ill })
+				if len(tried) == 0 || len(tried) > tc.most {
+					t.Errorf("%d connections were tried, want 1 to %d", len(tried), tc.most)
 				}
 			})
 		})

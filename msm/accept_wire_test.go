@@ -94,7 +94,8 @@ func (w *wire) allow(n int) {
 	w.writes = n
 }
 
-// dials returns how often connections were tried, and forgets it.
+// dials returns the ids of the nodes to which connections were tried, once for
+// each, and forgets them.
 func (w *wire) dials() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
