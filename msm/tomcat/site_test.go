@@ -1,6 +1,7 @@
 package tomcat_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -51,9 +52,18 @@ func newSite(t *testing.T, begin func(*msm.Config, *site)) *site {
 		for _, n := range s.nodes {
 			n.SetFault(memcachetest.Fault{})
 		}
-		s.manager.Shutdown(t.Context())
+		end(t, s.manager)
 	})
 	return s
+}
+
+// end shuts a manager down when its test is over, and t.Context with it.
+func end(t *testing.T, m *msm.Manager) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := m.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
 }
 
 // list is some nodes as a Config has them.

@@ -125,7 +125,7 @@ func mustNew(t *testing.T, cfg msm.Config) *msm.Manager {
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
-	t.Cleanup(func() { m.Shutdown(t.Context()) })
+	t.Cleanup(func() { end(t, m) })
 	return m
 }
 
