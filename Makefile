@@ -1,7 +1,7 @@
 # Every step is written once, in .ci/run; the pinned versions stand here.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help test race vet fmt staticcheck fuzz benchmarks bench chaos ci
+.PHONY: help test race vet fmt staticcheck fuzz benchmarks guard bench chaos ci
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -26,6 +26,9 @@ fuzz: ## every fuzz target for a minute
 
 benchmarks: ## builds and tests the benchmarks module
 	.ci/run benchmarks
+
+guard: ## fails if the client has become slow
+	.ci/run guard
 
 bench: ## compares with other clients: a table of ratios
 	cd benchmarks && go run .
