@@ -239,3 +239,29 @@ func TestCopiesEnd_LossIsNone(t *testing.T) {
 		}
 	})
 }
+
+// The second copy of an asynchronous commit is tried again after the nodes were
+// out of reach.
+func TestCopiesCommit_LateSecondCopyIsTriedAgain(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		cfg.NonSticky = true
+		m := instance(t, cfg)
+		b := new(browser)
+		b.set(t, m, "who", "me")
+		rest(t, m)
+		places := walk(cfg, b.id(t).base)
+		ns.sicken(memcachetest.Fault{Delay: 10 * time.Millisecond})
+		b.set(t, m, "cart", "full") // its second copy is on its way
+		ns.node(places[1]).SetFault(memcachetest.Fault{Hang: true})
+		ns.refuse(places[0])
+		time.Sleep(time.Second)
+		ns.sicken(memcachetest.Fault{})
+		rest(t, m)
+		time.Sleep(10 * time.Second)
+		for id, rec := range ns.records(b.id(t).base) {
+			if got := rec.attrNames(); got != "cart who" {
+				t.Errorf("%s has %s, want all", id, got)
+			}
+		}
+	})
+}

@@ -88,7 +88,12 @@ func (k *nonSticky) later(v *version) {
 	k.queue.add(v.base, func(ctx context.Context) error {
 		// As the commit's own end: should no other node take the copy, the next
 		// epoch refuses the one that was left behind.
-		return k.store.settle(ctx, v, intent{batches: []*batch{{nonce: v.rec.nonces.last()}}})
+		was := *v
+		err := k.store.settle(ctx, v, intent{batches: []*batch{{nonce: v.rec.nonces.last()}}})
+		if err != nil {
+			v.restore(&was) // it is tried again
+		}
+		return err
 	})
 }
 
