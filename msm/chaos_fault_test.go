@@ -40,7 +40,7 @@ func (a *app) start() {
 	must(a.c.t, err)
 	m, err := New(Config{
 		Client: client, NonSticky: a.c.mode.nonSticky, LockingMode: a.c.mode.locking, Route: a.route,
-		SessionBackupSync: true, SessionBackupTimeout: backup, OperationTimeout: operation,
+		SessionBackupSync: !a.c.mode.async, SessionBackupTimeout: backup, OperationTimeout: operation,
 	})
 	must(a.c.t, err)
 	a.running.Store(&process{manager: m, client: client})
@@ -96,6 +96,9 @@ func (c *chaos) fault() {
 // fallIll makes a node ill, or a frozen one die. One is always well.
 func (c *chaos) fallIll(i int) {
 	a := c.ward.ailments()[c.rng.IntN(len(c.ward.ailments()))]
+	if a == swamped && c.mode.async {
+		a = slow // a change that one node has is lost to who does not wait for that node
+	}
 	now := c.state[i] // which run alone changes
 	switch {
 	case now == dead:

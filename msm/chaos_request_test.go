@@ -285,7 +285,7 @@ func (r *request) acknowledge() {
 	}
 	r.pending, r.stored = nil, true
 	if base != r.t.heldAs || !r.t.stamp.newerThan(at) {
-		r.t.heldAs, r.t.stamp, r.t.held = base, at, held
+		r.t.heldAs, r.t.stamp, r.t.held, r.t.sign = base, at, held, nonce
 	}
 	r.c.witness(r, &r.c.tally.acks, held, "a change")
 }

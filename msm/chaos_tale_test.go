@@ -37,6 +37,7 @@ type tale struct {
 
 	held   nodeSet // the newest acknowledged change
 	heldAs string  // the base of its id
+	sign   nonce   // by which a copy is known that has it
 	stamp  stamp   // of its version
 }
 

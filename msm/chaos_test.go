@@ -46,6 +46,7 @@ const (
 type chaosMode struct {
 	name      string
 	nonSticky bool
+	async     bool // commits do not wait for second copies
 	locking   string
 	protocol  memcache.Protocol
 	processes bool          // memcached child processes instead of a bubble
@@ -74,6 +75,7 @@ func TestChaos(t *testing.T) {
 		{name: "sticky, binary", think: bubble, protocol: memcache.Binary},
 		{name: "non-sticky", nonSticky: true, think: bubble},
 		{name: "non-sticky, classic", nonSticky: true, think: bubble, protocol: memcache.Classic},
+		{name: "non-sticky, asynchronous", nonSticky: true, async: true, think: bubble},
 		{name: "non-sticky, locks", nonSticky: true, locking: "all", think: bubble},
 		{name: "sticky, processes", think: real, processes: true},
 		{name: "non-sticky, processes", nonSticky: true, think: real, processes: true},

@@ -223,6 +223,10 @@ func (u *person) visit() {
 		}
 		last = u.request(0, step{kind: checkIn}, step{kind: readAll}, step{kind: count})
 		u.send(last)
+		if u.c.mode.async {
+			u.c.sleep(2 * chaosOperationTimeout)
+			last.lookAgain()
+		}
 		if last.whole() {
 			return
 		}
@@ -231,6 +235,19 @@ func (u *person) visit() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		u.c.violated(last, last.view.at.Add(-time.Second), "for %v the session was not stored on two nodes that are well, or one if no other is", patience)
+	}
+}
+
+// lookAgain finds out where the change is by now.
+func (r *request) lookAgain() {
+	r.u.mu.Lock()
+	base, sign := r.t.heldAs, r.t.sign
+	r.u.mu.Unlock()
+	held := r.c.inspect(base, func(rec *record) bool { return rec.dead != alive || rec.committed(sign) })
+	r.u.mu.Lock()
+	defer r.u.mu.Unlock()
+	if r.t.heldAs == base && r.t.sign == sign {
+		r.t.held = held
 	}
 }
 

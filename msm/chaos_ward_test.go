@@ -90,7 +90,7 @@ func (w *memoryWard) dial(ctx context.Context, network, addr string) (net.Conn, 
 	return w.network.DialContext(ctx, network, addr)
 }
 
-func (w *memoryWard) ailments() []ailment { return []ailment{dead, hung, slow, broken, cut} }
+func (w *memoryWard) ailments() []ailment { return []ailment{dead, hung, slow, broken, cut, swamped} }
 
 // delay is what a healthy node takes to answer: time passes between the steps of
 // a request, each node's its own, so that requests overlap in a bubble too.
@@ -106,7 +106,7 @@ func (w *memoryWard) afflict(i int, a ailment) {
 	case slow:
 		s.SetFault(memcachetest.Fault{Delay: 10 * w.delay(i)})
 	case swamped:
-		s.SetFault(memcachetest.Fault{Delay: chaosBackupTimeout * time.Duration(1+i) / 2})
+		s.SetFault(memcachetest.Fault{Delay: chaosBackupTimeout * time.Duration(8+i) / 10})
 	case broken:
 		s.SetFault(memcachetest.Fault{Reset: true})
 	case cut:

@@ -157,7 +157,7 @@ func (v *version) mustWrite(in *intent, node, second int) bool {
 // what it may have decided before.
 func (v *version) forgotten() bool {
 	first, second := v.place(v.rec.node), v.place(v.rec.second)
-	return first >= 0 && second >= 0 && v.places[first].lacks(v) && !v.places[second].lacks(v)
+	return first >= 0 && second >= 0 && !v.stamp.first() && v.places[first].lacks(v) && !v.places[second].lacks(v)
 }
 
 // place returns the place of the node with that name, -1 if there is none.
@@ -242,7 +242,7 @@ func (s *store) arbiter(ctx context.Context, v *version, in *intent, node int) (
 		if !v.places[first].lacks(v) {
 			return first, false
 		}
-		if v.source >= 0 && (second < 0 || !s.look(ctx, v, second) || v.places[second].lacks(v)) {
+		if v.source >= 0 && (v.stamp.first() || second < 0 || !s.look(ctx, v, second) || v.places[second].lacks(v)) {
 			// Whoever made v has not brought it there yet, or it is in memory only.
 			if !s.lookAround(ctx, v, in, first) {
 				s.raise(ctx, v, first, v.stamp)

@@ -54,6 +54,7 @@ var copyRules = []copyRule{
 	{"Commit", "a higher epoch at the second node: the commit is redone on that", "TestCopiesCommit_HigherEpochAtTheSecond"},
 	{"Commit", "a synchronous commit acknowledges after both", "TestCopiesCommit_NodeFirst TestNST01_CopiesWhenTheResponseLeaves"},
 	{"Commit", "an asynchronous one after the session's node", "TestCopiesCommit_AsynchronousWaits"},
+	{"Commit", "its second copy is tried again", "TestCopiesCommit_LateSecondCopyIsTriedAgain"},
 
 	{"Degraded", "the next node that is up takes the second copy", "TestCopiesDegraded_NextNodeInTime TestID10_SecondCopy"},
 	{"Degraded", "if the second node has not answered in time", "TestCopiesDegraded_NextNodeInTime"},

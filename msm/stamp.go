@@ -36,6 +36,10 @@ func (s stamp) takeover() stamp {
 	return (s | mask) + 1
 }
 
+// first tells whether s begins its epoch: it was decided where the epoch before
+// was.
+func (s stamp) first() bool { return s&(1<<epochBits-1) == 0 }
+
 // before is the last stamp of the epoch before.
 func (s stamp) before() stamp { return s>>epochBits<<epochBits - 1 }
 
