@@ -232,8 +232,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, errors.Join(p...)
 }
 
-// connect returns the client that cfg describes. It is owned if it was made
-// here, or by the old core, which has just the same.
+// connect returns the client that cfg describes. own is the same one if it was
+// made here, or by the old core, whose Config describes just the same; nil if it
+// is the caller's.
 func (cfg *Config) connect(old *core) (client *memcache.Client, own *ownClient, err error) {
 	var p problems
 	switch {

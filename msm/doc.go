@@ -36,7 +36,8 @@
 // # Memory
 //
 // Requests that store nothing take no memory from one to the next, whatever
-// their cookies say. Sticky sessions (Config.NonSticky is false) are kept in
+// their cookies say, but for the newest ids that no node knew: 2,000 at most, for
+// a second. Sticky sessions (Config.NonSticky is false) are kept in
 // memory by the instance that serves them, beside memcached, until they have not
 // been used for their idle time-out. Their number is not limited: a handler that
 // stores something for everybody who comes along gives strangers that memory for
