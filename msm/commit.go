@@ -154,7 +154,8 @@ func (v *version) mustWrite(in *intent, node, second int) bool {
 
 // forgotten tells whether the node that decides about v is there and has lost
 // it, while the other one has it. If it just got v back it would decide anew
-// what it may have decided before.
+// what it may have decided before. A version that begins an epoch may not have
+// come there yet.
 func (v *version) forgotten() bool {
 	first, second := v.place(v.rec.node), v.place(v.rec.second)
 	return first >= 0 && second >= 0 && !v.stamp.first() && v.places[first].lacks(v) && !v.places[second].lacks(v)

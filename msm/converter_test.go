@@ -143,7 +143,7 @@ func TestHandlersGoOnChangingTheirValues(t *testing.T) {
 				must(t, err)
 			})
 			if got := stored["articles"]; len(got) != 1 || got[0] != round {
-				t.Fatalf("nonSticky=%v: stored are %v in round %d", nonSticky, got, round)
+				t.Fatalf("%s: stored are %v in round %d", modeName(nonSticky), got, round)
 			}
 		}
 	}

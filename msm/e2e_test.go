@@ -141,7 +141,7 @@ func TestNothingTheUserSees(t *testing.T) {
 	}
 	for name, start := range farms {
 		for _, nonSticky := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/nonSticky=%v", name, nonSticky), func(t *testing.T) {
+			t.Run(name+"/"+modeName(nonSticky), func(t *testing.T) {
 				leaktest.Check(t)
 				nodes := start(t)
 				cfg := nodes.config()

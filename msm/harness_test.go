@@ -215,3 +215,11 @@ func (b *browser) count(t *testing.T, m *Manager) int {
 func increment(s *Session) error {
 	return visits.Update(s, func(n int, _ bool) (int, error) { return n + 1, nil })
 }
+
+// modeName names a subtest.
+func modeName(nonSticky bool) string {
+	if nonSticky {
+		return "non-sticky"
+	}
+	return "sticky"
+}

@@ -205,7 +205,7 @@ func TestReconfigureAfterShutdown(t *testing.T) {
 // what it stores is found by the next one. Nobody closes that client before.
 func TestReconfigureUnderARequest(t *testing.T) {
 	for _, nonSticky := range []bool{false, true} {
-		t.Run(fmt.Sprintf("nonSticky=%v", nonSticky), func(t *testing.T) {
+		t.Run(modeName(nonSticky), func(t *testing.T) {
 			leaktest.Check(t)
 			ns := startNodes(t, 3)
 			cfg := ns.config()
@@ -409,7 +409,7 @@ func TestDisableAndEnable(t *testing.T) {
 // request: what that stores is where the next one looks.
 func TestSetRingOfTheCallersClient(t *testing.T) {
 	for _, nonSticky := range []bool{false, true} {
-		t.Run(fmt.Sprintf("nonSticky=%v", nonSticky), func(t *testing.T) {
+		t.Run(modeName(nonSticky), func(t *testing.T) {
 			ns := startNodes(t, 4)
 			client, err := memcache.New(memcache.Config{Nodes: ns.list(1, 2)})
 			must(t, err)
@@ -453,7 +453,7 @@ func TestSetRingOfTheCallersClient(t *testing.T) {
 func TestReconfigureReplacesASickNode(t *testing.T) {
 	for name, fault := range map[string]memcachetest.Fault{"hangs": {Hang: true}, "dead": {Refuse: true}} {
 		for _, nonSticky := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, nonSticky=%v", name, nonSticky), func(t *testing.T) {
+			t.Run(name+", "+modeName(nonSticky), func(t *testing.T) {
 				ns := startNodes(t, 3)
 				cfg := ns.config()
 				cfg.MemcachedNodes, cfg.NonSticky, cfg.OperationTimeout = ns.list(1, 2), nonSticky, 100*time.Millisecond

@@ -10,7 +10,7 @@ import (
 func TestRenewWithoutTheSessionsNode(t *testing.T) {
 	for _, nodes := range []int{2, 3} {
 		for _, nonSticky := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%d nodes/nonSticky=%v", nodes, nonSticky), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%d nodes/%s", nodes, modeName(nonSticky)), func(t *testing.T) {
 				ns := startNodes(t, nodes)
 				cfg := ns.config()
 				cfg.NonSticky, cfg.SessionBackupSync = nonSticky, true

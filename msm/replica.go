@@ -21,7 +21,7 @@ type replica struct {
 	server *server
 	known  knowledge
 	item   memcache.Item // its flags are the stamp; it has no value
-	rec    *record       // nil if only the item's head was read, or it is spoiled
+	rec    *record       // nil if only the item's head was read, or it is spoilt
 	spoilt error         // why the value cannot be read
 	err    error         // why the node did not answer
 	out    bool          // it did not answer this operation: it counts as down until the end

@@ -59,13 +59,6 @@ func TestSaveAfterErrTooLarge(t *testing.T) {
 	}
 }
 
-func modeName(nonSticky bool) string {
-	if nonSticky {
-		return "non-sticky"
-	}
-	return "sticky"
-}
-
 // newVisitor has a session already.
 func newVisitor(t *testing.T, m *Manager) *browser {
 	t.Helper()
