@@ -61,17 +61,7 @@ func TestEveryCaseIsShownOrLeftOut(t *testing.T) {
 func testsOfCases(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	mentions := make(map[string]map[string]bool)
-	files, err := filepath.Glob("*_test.go")
-	must(t, err)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		must(t, err)
-		set := token.NewFileSet()
-		parsed, err := parser.ParseFile(set, file, text, parser.ParseComments)
-		must(t, err)
-		source := func(n ast.Node) string {
-			return string(text[set.Position(n.Pos()).Offset:set.Position(n.End()).Offset])
-		}
+	eachTestFile(t, func(parsed *ast.File, source func(ast.Node) string) {
 		tables := make(map[string]string)
 		for name, object := range packageVars(parsed) {
 			tables[name] = source(object)
@@ -95,8 +85,26 @@ func testsOfCases(t *testing.T) map[string]map[string]bool {
 				mentions[id][f.Name.Name] = true
 			}
 		}
-	}
+	})
 	return mentions
+}
+
+// eachTestFile parses the test files of this package; source is the text of a
+// node.
+func eachTestFile(t *testing.T, f func(parsed *ast.File, source func(ast.Node) string)) {
+	t.Helper()
+	files, err := filepath.Glob("*_test.go")
+	must(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		set := token.NewFileSet()
+		parsed, err := parser.ParseFile(set, file, text, parser.ParseComments|parser.SkipObjectResolution)
+		must(t, err)
+		f(parsed, func(n ast.Node) string {
+			return string(text[set.Position(n.Pos()).Offset:set.Position(n.End()).Offset])
+		})
+	}
 }
 
 // packageVars returns the variables of a file, but not the table of cases.

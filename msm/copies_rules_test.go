@@ -2,10 +2,6 @@ package msm
 
 import (
 	"go/ast"
-	"go/parser"
-	"go/token"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -121,19 +117,12 @@ func TestCopiesRules(t *testing.T) {
 func testSources(t *testing.T) map[string]string {
 	t.Helper()
 	sources := make(map[string]string)
-	files, err := filepath.Glob("*_test.go")
-	must(t, err)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		must(t, err)
-		set := token.NewFileSet()
-		parsed, err := parser.ParseFile(set, file, text, parser.SkipObjectResolution)
-		must(t, err)
+	eachTestFile(t, func(parsed *ast.File, source func(ast.Node) string) {
 		for _, decl := range parsed.Decls {
 			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil {
-				sources[f.Name.Name] = string(text[set.Position(f.Pos()).Offset:set.Position(f.End()).Offset])
+				sources[f.Name.Name] = source(f)
 			}
 		}
-	}
+	})
 	return sources
 }
