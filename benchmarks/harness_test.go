@@ -152,7 +152,7 @@ func TestMain(m *testing.M) {
 }
 
 // Every session manager keeps sessions apart and loses none of the writes of a
-// visitor who is alone in his session.
+// visitor who is alone in a session.
 func TestManagers(t *testing.T) {
 	servers := []string{memcached.Start(t, "-t", "1").Addr(), memcached.Start(t, "-t", "1").Addr()}
 	for _, manager := range managers {

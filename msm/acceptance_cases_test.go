@@ -14,7 +14,7 @@ var cases = []specCase{
 	{"CFG-07", "TestCaseBadChange", ""},
 	{"CFG-08", "TestCaseFailoverChanges", ""},
 	{"CFG-09", "TestCaseNodesChange", ""},
-	{"CFG-10", "", "nothing is copied for serialisation: attributes are encoded one by one when they are set"},
+	{"CFG-10", "", "nothing is copied for serialization: attributes are encoded one by one when they are set"},
 	{"CFG-11", "TestStatisticsStop", ""},
 	{"CFG-12", "TestCasesRefused TestStorageKeyPrefixErrors", ""},
 	{"CFG-13", "", "there is no maxActiveSessions, which belongs to Tomcat: the package's documentation says what bounds the number of sessions (SR-56)"},

@@ -34,8 +34,9 @@ const maxAdminForm = 64 << 10
 // requests in Handler, OperationTimeout at most, and would wait for itself.
 //
 // allow decides who may look and change, for every request; nil lets nobody in.
-// Who it refuses gets 403. POSTs of other sites' pages are refused by
-// http.CrossOriginProtection. Sessions are shown by fingerprints, which mean
+// Who it refuses gets 403. Let in only who may configure the program: with other
+// nodes, sessions are stored on any server. POSTs of other sites' pages are
+// refused by http.CrossOriginProtection. Sessions are shown by fingerprints, which mean
 // nothing outside this handler; ids, values and passwords are never shown.
 func (m *Manager) AdminHandler(allow func(*http.Request) bool) http.Handler {
 	return &adminHandler{

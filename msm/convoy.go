@@ -94,7 +94,7 @@ func (l *convoys) join(session string, b *batch) *waiter {
 	return w
 }
 
-// await waits for a waiter's outcome. Who gives up leaves the line, unless his
+// await waits for a waiter's outcome. Who gives up leaves the line, unless its
 // batch is being stored.
 func (l *convoys) await(ctx context.Context, session string, w *waiter) (outcome, error) {
 	select {
@@ -105,7 +105,7 @@ func (l *convoys) await(ctx context.Context, session string, w *waiter) (outcome
 	if l.withdraw(session, w) {
 		return outcome{}, unavailable(ctx.Err())
 	}
-	o := <-w.ready // soon: whoever stores it has a bound of his own
+	o := <-w.ready // soon: whoever stores it has a bound of its own
 	return o, o.err
 }
 
