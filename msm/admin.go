@@ -35,9 +35,9 @@ const maxAdminForm = 64 << 10
 //
 // allow decides who may look and change, for every request; nil lets nobody in.
 // Who it refuses gets 403. Let in only who may configure the program: with other
-// nodes, sessions are stored on any server. POSTs of other sites' pages are
-// refused by http.CrossOriginProtection. Sessions are shown by fingerprints, which mean
-// nothing outside this handler; ids, values and passwords are never shown.
+// nodes, sessions and the login go to any server. POSTs of other sites' pages are
+// refused by http.CrossOriginProtection. Sessions are shown by fingerprints, which
+// mean nothing outside this handler; ids, values and passwords are never shown.
 func (m *Manager) AdminHandler(allow func(*http.Request) bool) http.Handler {
 	return &adminHandler{
 		manager: m,
