@@ -22,6 +22,13 @@ const (
 	DefaultLockExpiration       = 5 * time.Second
 )
 
+// Limits of Config: longer times are mistakes, or mean for ever, and would not fit
+// where a multiple of them is needed.
+const (
+	maxOperationTime = 24 * time.Hour
+	maxIdle          = 100 * 365 * 24 * time.Hour
+)
+
 // maxFailoverNodes leaves at least one place of every session to a node that
 // is not for failover.
 const maxFailoverNodes = maxPlaces - 1
@@ -70,7 +77,8 @@ type Config struct {
 
 	// LockExpiration is how long the lock of an instance that died keeps others
 	// waiting; up to 2 s longer, since servers count whole seconds. A handler that
-	// takes longer keeps its lock, up to ten times as long. 0 means 5 s.
+	// takes longer keeps its lock, up to ten times as long. 0 means 5 s; 24 h at
+	// most.
 	LockExpiration time.Duration
 
 	// RequestURIIgnorePattern is a regular expression that matches in full the
@@ -106,8 +114,8 @@ type Config struct {
 	// "webappVersion", joined by commas. "" means "context,webappVersion".
 	StorageKeyPrefix string
 
-	// OperationTimeout bounds one operation of one node. 0 means 1 s. With
-	// Client, it should be that of the client.
+	// OperationTimeout bounds one operation of one node. 0 means 1 s; 24 h at most.
+	// With Client, it should be that of the client.
 	OperationTimeout time.Duration
 
 	// MaxInactiveInterval is how long a session lives without being used. 0
@@ -212,6 +220,12 @@ func (cfg Config) withDefaults() (Config, error) {
 		if *d.value == 0 {
 			*d.value = d.fallback
 		}
+	}
+	if cfg.OperationTimeout > maxOperationTime {
+		p.add("OperationTimeout", "is %v: use %v at most", cfg.OperationTimeout, maxOperationTime)
+	}
+	if cfg.LockExpiration > maxOperationTime {
+		p.add("LockExpiration", "is %v: use %v at most", cfg.LockExpiration, maxOperationTime)
 	}
 	cfg.SessionBackupTimeout = min(cfg.SessionBackupTimeout, cfg.OperationTimeout)
 	if cfg.MaxInactiveInterval == 0 {
@@ -344,10 +358,11 @@ func (cfg *Config) parseFailover(nodes []ring.Node) (map[string]bool, error) {
 }
 
 // storable is an idle time-out as records keep it, in whole milliseconds, so that
-// neither "never", of whatever size, nor a short one becomes 0.
+// neither "never", of whatever size, nor a short one becomes 0, and the longest ends
+// at a date that can be told to a node.
 func storable(idle time.Duration) time.Duration {
 	if idle < 0 {
 		return -time.Millisecond
 	}
-	return max(idle.Truncate(time.Millisecond), time.Millisecond)
+	return min(max(idle.Truncate(time.Millisecond), time.Millisecond), maxIdle)
 }

@@ -211,8 +211,8 @@ func (s *Session) commit(ctx context.Context) error {
 	h := *s.hold // readers go on with the old one
 	if err := s.core.keeper.commit(ctx, &h, b); err != nil {
 		if first && errors.Is(err, ErrTooLarge) {
-			// It was not even sent: the handler may make it smaller.
-			s.put(func() { s.unsaved[0] = &batch{stored: b.stored, local: b.local} })
+			// No node has taken it: the handler may make it smaller.
+			s.put(func() { s.hold, s.unsaved[0] = &h, &batch{stored: b.stored, local: b.local} })
 		}
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/seed99545744/msm/memcache/memcachetest"
 )
 
 // A function of Update that panics when it runs again, on what another request
@@ -54,6 +56,37 @@ func TestSaveAfterErrTooLarge(t *testing.T) {
 				if got := b.get(t, m, "message"); w.Code != http.StatusOK || got != "too large" {
 					t.Errorf("status %d, and the session has %q, want 200 and what was set instead", w.Code, got)
 				}
+			}
+		})
+	}
+}
+
+// A new session that a node has refused is the same one when it is stored after
+// all: the next request sees it.
+func TestSaveAfterANodeFoundItTooLarge(t *testing.T) {
+	for _, nonSticky := range []bool{true, false} {
+		t.Run(modeName(nonSticky), func(t *testing.T) {
+			ns := startNodes(t, 2)
+			cfg := ns.config()
+			cfg.NonSticky = nonSticky
+			m, b := instance(t, cfg), new(browser)
+			newVisitor(t, m) // the nodes are connected to
+			rest(t, m)
+			w := b.visit(m, func(s *Session) {
+				must(t, s.Set("message", "here"))
+				for _, node := range ns.servers {
+					node.SetFault(memcachetest.Fault{Fail: "SERVER_ERROR object too large for cache"})
+				}
+				if err := s.Save(context.Background()); !errors.Is(err, ErrTooLarge) {
+					t.Errorf("Save: %v, want ErrTooLarge", err)
+				}
+				for _, node := range ns.servers {
+					node.SetFault(memcachetest.Fault{})
+				}
+				must(t, s.Save(context.Background()))
+			})
+			if got := b.get(t, m, "message"); w.Code != http.StatusOK || got != "here" {
+				t.Errorf("status %d, and the session has %q, want 200 and what was stored in the end", w.Code, got)
 			}
 		})
 	}

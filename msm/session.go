@@ -189,9 +189,9 @@ func (s *Session) Info() (Info, error) {
 	return info, nil
 }
 
-// SetMaxInactive gives this session an idle time-out of its own; negative means
-// that it never expires, 0 that of Config. It creates the session if there is
-// none.
+// SetMaxInactive gives this session an idle time-out of its own, a hundred years at
+// most; negative means that it never expires, 0 that of Config. It creates the
+// session if there is none.
 func (s *Session) SetMaxInactive(d time.Duration) error {
 	if s.refusal == nil && d == 0 {
 		d = s.core.cfg.MaxInactiveInterval
