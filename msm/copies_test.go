@@ -276,23 +276,28 @@ func TestCopiesLoad_RepairAddsOnly(t *testing.T) {
 // A node that has come back unnoticed is asked before an older copy is believed
 // that names it.
 func TestCopiesLoad_NodeIsBackUnnoticed(t *testing.T) {
-	for _, mode := range []string{"sticky", "non-sticky"} {
+	type learn struct{ mode, by string }
+	for _, l := range []learn{{"sticky", "a request"}, {"non-sticky", "a request"}, {"sticky", "a ping"}, {"non-sticky", "a ping"}} {
 		bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
 			w1, w2 := newWire(t, ns, memcache.Config{}), newWire(t, ns, memcache.Config{})
-			cfg1, cfg2 := both(w1.config())[mode], both(w2.config())[mode]
+			cfg1, cfg2 := both(w1.config())[l.mode], both(w2.config())[l.mode]
 			cfg2.Route = "tc2"
 			b := new(browser)
 			b.set(t, instance(t, cfg2), "who", "me")
 			places := walk(cfg, b.id(t).base)
 			m1 := instance(t, cfg1)
 			w1.separate(places[0])
-			(&browser{testBase}).visit(m1, func(s *Session) { s.Get("who", new(string)) }) // it learns that
+			if l.by == "a request" {
+				(&browser{testBase}).visit(m1, func(s *Session) { s.Get("who", new(string)) })
+			} else { // and nobody has tried to reach it
+				w1.client.Ping(t.Context())
+			}
 			synctest.Wait()
 			w2.separate(places[1])
 			b.clone().set(t, instance(t, cfg2), "who", "you")
 			w1.separate()
 			if got := b.get(t, m1, "who"); got != "you" {
-				t.Errorf("%s: who = %q, want you", mode, got)
+				t.Errorf("%s, learned by %s: who = %q, want you", l.mode, l.by, got)
 			}
 			w2.separate()
 		})

@@ -30,9 +30,10 @@ type server struct {
 	outreach *outreach        // its attempts in the background
 
 	// Atomic. Times are Unix nanoseconds.
-	since atomic.Int64 // when the outage was noticed; 0: there is none
-	next  atomic.Int64 // when the next attempt to reach it is due
-	quick atomic.Bool  // the last attempt was soon over: the node refuses connections
+	since   atomic.Int64 // when the outage was noticed; 0: there is none
+	next    atomic.Int64 // when the next attempt to reach it is due
+	quick   atomic.Bool  // the last attempt was soon over: the node refuses connections
+	untried atomic.Bool  // no attempt of this outage has ended
 }
 
 // up tells whether operations are sent to the node. One that is down is tried
@@ -53,14 +54,16 @@ func (s *server) up() bool {
 // due tells one caller in a while to try to reach the node.
 func (s *server) due() bool {
 	now := time.Now().UnixNano()
-	s.since.CompareAndSwap(0, now)
+	if s.since.CompareAndSwap(0, now) {
+		s.untried.Store(true)
+	}
 	next := s.next.Load()
 	return now >= next && s.next.CompareAndSwap(next, now+int64(s.patience))
 }
 
 // cheap tells whether to try to reach the node before something is decided
-// without it: it is due, or soon over.
-func (s *server) cheap() bool { return s.due() || s.quick.Load() }
+// without it: that is due, or soon over, or nobody knows yet how long it takes.
+func (s *server) cheap() bool { return s.due() || s.quick.Load() || s.untried.Load() }
 
 // reach connects to a node that was down, if it is back.
 func (s *server) reach(ctx context.Context) {
@@ -70,6 +73,7 @@ func (s *server) reach(ctx context.Context) {
 	s.client.Reach(ctx) // its error is no news
 	outage, took := start.Sub(time.Unix(0, s.since.Load())), time.Since(start)
 	s.quick.Store(took < quickReach)
+	s.untried.Store(false)
 	pause := max(minReachPause, outage/32, 4*took)
 	s.next.Store(time.Now().Add(min(pause, maxReachPause)).UnixNano())
 }

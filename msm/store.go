@@ -195,8 +195,8 @@ func (s *store) each(v *version, wanted func(i int) bool, f func(i int)) {
 }
 
 // reach makes sure that no place is taken for down that is back, before something
-// is decided without it. It tells whether one was tried: those that did not
-// answer a moment ago are not.
+// is decided without it. It tells whether one may be back: those that did
+// not answer a moment ago are not tried.
 func (s *store) reach(ctx context.Context, v *version) bool {
 	return s.reachThose(ctx, v, (*server).cheap)
 }
@@ -207,14 +207,15 @@ func (s *store) reachAll(ctx context.Context, v *version) bool {
 }
 
 func (s *store) reachThose(ctx context.Context, v *version, wanted func(*server) bool) bool {
-	tried := false
+	changed := false
 	s.each(v, func(i int) bool {
 		h := &v.places[i]
-		down := !h.server.client.Up() && time.Since(h.hung) > hungPause && wanted(h.server)
-		tried = tried || down
+		up := h.server.client.Up()
+		down := !up && time.Since(h.hung) > hungPause && wanted(h.server)
+		changed = changed || down || up && h.known == silent
 		return down
 	}, func(i int) { v.places[i].server.reach(ctx) })
-	return tried
+	return changed
 }
 
 // fetch asks the node of a place for its copy, with or without the value.
