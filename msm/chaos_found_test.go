@@ -87,8 +87,10 @@ func useAfterFailedRenew(t *testing.T, w *memoryWard, ms []*Manager) {
 			fault.Stop()
 			synctest.Wait() // it may be at work
 			w.delays(w.delay(0))
-			time.Sleep(time.Minute)                                                   // until all late answers have come
-			new(browser).visit(ms[0], func(s *Session) { s.Set("who", "the first") }) // finds that the nodes are back
+			time.Sleep(time.Minute) // until all late answers have come
+
+			// Somebody else finds that the nodes are back.
+			new(browser).visit(ms[0], func(s *Session) { s.Set("who", "the first") })
 			time.Sleep(time.Second)
 			s.Set("who", "else")
 		})
