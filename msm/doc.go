@@ -27,6 +27,16 @@
 // several: what they change is merged, attribute by attribute. [Key.Update]
 // changes an attribute in a way that counts right however many do so at once.
 //
+// # Sticky sessions
+//
+// An instance serves sticky sessions from its memory, and asks memcached once a
+// second whether it still has the same. What another instance does to a session,
+// to end it included, takes up to a second to be seen here, unless the cookie
+// tells. Nothing that is set gets lost by that: it is merged. But [Session.Delete]
+// of an attribute that this instance has not seen yet does nothing. It is rare
+// where the proxy sends a browser to the same instance every time; sessions that
+// are not sticky do not know it.
+//
 // # Changes while it runs
 //
 // [Manager.Reconfigure] puts another Config in force, nodes and modes included,
@@ -51,5 +61,6 @@
 // requests that are still under way, old cookies and nodes that come back with
 // old data all meet. What remains: when both nodes with the tombstone are lost
 // before the session would have expired, and a third, or one of them, comes back
-// with a copy from before, the session is back.
+// with a copy from before, the session is back. So it is when both of the session's
+// nodes were out of reach when it ended, and a third has the only tombstone.
 package msm
