@@ -86,59 +86,62 @@ func TestWriterCommitsBeforeTheFirstByte(t *testing.T) {
 	}
 }
 
+// failedHandlers are handlers whose session cannot be stored.
+var failedHandlers = []struct {
+	name   string
+	handle func(t *testing.T, w http.ResponseWriter)
+}{
+	{"nothing written", func(t *testing.T, w http.ResponseWriter) {}},
+	{"held body", func(t *testing.T, w http.ResponseWriter) {
+		w.Header().Set("Content-Length", "6")
+		w.Header().Set("Content-Type", "image/png")
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Set-Cookie", "welcome=1")
+		w.WriteHeader(201)
+		io.WriteString(w, "secret")
+	}},
+	{"large body", func(t *testing.T, w http.ResponseWriter) {
+		io.WriteString(w, "secret")
+		for range 2 {
+			if n, err := w.Write(make([]byte, holdSize)); n != 0 || err != errTestCommit {
+				t.Errorf("Write = %d, %v; want 0 and the commit's error", n, err)
+			}
+			if n, err := io.WriteString(w, "secret"); n != 0 || err != errTestCommit {
+				t.Errorf("WriteString = %d, %v; want 0 and the commit's error", n, err)
+			}
+		}
+		http.Error(w, "secret", 500)
+	}},
+	{"flush", func(t *testing.T, w http.ResponseWriter) {
+		io.WriteString(w, "secret")
+		for range 2 {
+			if err := http.NewResponseController(w).Flush(); err != errTestCommit {
+				t.Errorf("Flush = %v, want the commit's error", err)
+			}
+		}
+	}},
+	{"copy", func(t *testing.T, w http.ResponseWriter) {
+		for range 2 {
+			if n, err := io.Copy(w, struct{ io.Reader }{strings.NewReader("secret")}); n != 0 || err != errTestCommit {
+				t.Errorf("Copy = %d, %v; want 0 and the commit's error", n, err)
+			}
+		}
+	}},
+	{"hijack", func(t *testing.T, w http.ResponseWriter) {
+		for range 2 {
+			if _, _, err := http.NewResponseController(w).Hijack(); err != errTestCommit {
+				t.Errorf("Hijack = %v, want the commit's error", err)
+			}
+		}
+	}},
+	{"late header", func(t *testing.T, w http.ResponseWriter) {
+		w.WriteHeader(200)
+		w.Header().Set("Content-Type", "image/png")
+	}},
+}
+
 func TestWriterFailedCommitIsAClean503(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		handle func(t *testing.T, w http.ResponseWriter)
-	}{
-		{"nothing written", func(t *testing.T, w http.ResponseWriter) {}},
-		{"held body", func(t *testing.T, w http.ResponseWriter) {
-			w.Header().Set("Content-Length", "6")
-			w.Header().Set("Content-Type", "image/png")
-			w.Header().Set("Content-Encoding", "gzip")
-			w.Header().Set("Set-Cookie", "welcome=1")
-			w.WriteHeader(201)
-			io.WriteString(w, "secret")
-		}},
-		{"large body", func(t *testing.T, w http.ResponseWriter) {
-			io.WriteString(w, "secret")
-			for range 2 {
-				if n, err := w.Write(make([]byte, holdSize)); n != 0 || err != errTestCommit {
-					t.Errorf("Write = %d, %v; want 0 and the commit's error", n, err)
-				}
-				if n, err := io.WriteString(w, "secret"); n != 0 || err != errTestCommit {
-					t.Errorf("WriteString = %d, %v; want 0 and the commit's error", n, err)
-				}
-			}
-			http.Error(w, "secret", 500)
-		}},
-		{"flush", func(t *testing.T, w http.ResponseWriter) {
-			io.WriteString(w, "secret")
-			for range 2 {
-				if err := http.NewResponseController(w).Flush(); err != errTestCommit {
-					t.Errorf("Flush = %v, want the commit's error", err)
-				}
-			}
-		}},
-		{"copy", func(t *testing.T, w http.ResponseWriter) {
-			for range 2 {
-				if n, err := io.Copy(w, struct{ io.Reader }{strings.NewReader("secret")}); n != 0 || err != errTestCommit {
-					t.Errorf("Copy = %d, %v; want 0 and the commit's error", n, err)
-				}
-			}
-		}},
-		{"hijack", func(t *testing.T, w http.ResponseWriter) {
-			for range 2 {
-				if _, _, err := http.NewResponseController(w).Hijack(); err != errTestCommit {
-					t.Errorf("Hijack = %v, want the commit's error", err)
-				}
-			}
-		}},
-		{"late header", func(t *testing.T, w http.ResponseWriter) {
-			w.WriteHeader(200)
-			w.Header().Set("Content-Type", "image/png")
-		}},
-	} {
+	for _, tc := range failedHandlers {
 		t.Run(tc.name, func(t *testing.T) {
 			var finished error
 			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
