@@ -118,17 +118,6 @@ func (s *store) revive(ctx context.Context, v *version, in *intent) bool {
 	return true
 }
 
-// advance adopts the newest version that is known, and tells whether that is
-// another one.
-func (v *version) advance() bool {
-	i := v.newest(v.stamp.epoch())
-	if i < 0 || v.rec.dead != alive || v.places[i].rec.dead == alive && !v.places[i].stamp().newerThan(v.stamp) {
-		return false
-	}
-	v.adopt(i)
-	return true
-}
-
 // mend brings the copies of a session up to date that were found wanting. What
 // cannot be mended now is found wanting again.
 func (s *store) mend(ctx context.Context, v *version) {
@@ -150,30 +139,6 @@ func (v *version) mustWrite(in *intent, node, second int) bool {
 		return !v.seated(v.rec, node, second) || v.forgotten()
 	}
 	return !in.done(v.rec) || v.rec.node != v.name(node) || v.rec.second != v.name(second)
-}
-
-// forgotten tells whether the node that decides about v is there and has lost
-// it, while the other one has it. If it just got v back it would decide anew
-// what it may have decided before. A version that begins an epoch may not have
-// come there yet.
-func (v *version) forgotten() bool {
-	first, second := v.place(v.rec.node), v.place(v.rec.second)
-	return first >= 0 && second >= 0 && !v.stamp.first() && v.places[first].lacks(v) && !v.places[second].lacks(v)
-}
-
-// place returns the place of the node with that name, -1 if there is none.
-func (v *version) place(name string) int {
-	for i := range v.n {
-		if v.places[i].server.name == name {
-			return i
-		}
-	}
-	return -1
-}
-
-// lacks tells whether the node has answered, and had no copy or an older one.
-func (h *replica) lacks(v *version) bool {
-	return h.known == absent || h.known == present && v.stamp.newerThan(h.raw())
 }
 
 // write makes the next version and stores it where that is decided. It is not
@@ -289,14 +254,6 @@ func (s *store) lookAround(ctx context.Context, v *version, in *intent, where in
 		v.places[i].out = v.places[i].known == silent
 	})
 	return v.advance()
-}
-
-// owe notes which places the record names.
-func (v *version) owe(rec *record) {
-	for i := range v.n {
-		h := &v.places[i]
-		h.owed = h.owed || h.server.name != "" && (h.server.name == rec.node || h.server.name == rec.second)
-	}
 }
 
 // overtaken looks at the place of a lost CAS, and tells whether a newer version

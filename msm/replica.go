@@ -54,3 +54,20 @@ func (h *replica) unread() bool {
 
 // readable tells whether the replica has a record.
 func (h *replica) readable() bool { return h.known == present && h.rec != nil }
+
+// lacks tells whether the node has answered, and had no copy or an older one.
+func (h *replica) lacks(v *version) bool {
+	return h.known == absent || h.known == present && v.stamp.newerThan(h.raw())
+}
+
+// has tells whether the copy is v, at that stamp at least, or was made from v:
+// what is newer in the same epoch has been decided at the same place.
+func (h *replica) has(v *version, at stamp) bool {
+	switch {
+	case h.known != present || h.spoilt != nil || at.newerThan(h.raw()):
+		return false
+	case !h.stamp().newerThan(v.stamp):
+		return h.rec == nil || h.rec.dead == v.rec.dead
+	}
+	return h.readable() && h.rec.dead == v.rec.dead && (h.stamp().epoch() == v.stamp.epoch() || !h.rec.nonces.lack(v.rec.nonces))
+}

@@ -87,18 +87,6 @@ func (s *store) raise(ctx context.Context, v *version, i int, at stamp) bool {
 	return false
 }
 
-// has tells whether the copy is v, at that stamp at least, or was made from v:
-// what is newer in the same epoch has been decided at the same place.
-func (h *replica) has(v *version, at stamp) bool {
-	switch {
-	case h.known != present || h.spoilt != nil || at.newerThan(h.raw()):
-		return false
-	case !h.stamp().newerThan(v.stamp):
-		return h.rec == nil || h.rec.dead == v.rec.dead
-	}
-	return h.readable() && h.rec.dead == v.rec.dead && (h.stamp().epoch() == v.stamp.epoch() || !h.rec.nonces.lack(v.rec.nonces))
-}
-
 // put stores a record at a place: with CAS over what is known to lie there,
 // with add otherwise.
 func (s *store) put(ctx context.Context, v *version, i int, rec *record, at stamp) error {

@@ -101,23 +101,6 @@ func (s *store) find(ctx context.Context, base string, floor uint16) (*version, 
 	return v, nil
 }
 
-// agreed tells whether the first round has settled everything, and then adopts
-// the session.
-func (v *version) agreed(node, second int, floor uint16) bool {
-	if node < 0 || !v.places[node].readable() {
-		return false
-	}
-	h := &v.places[node]
-	if v.n > 1 && (second < 0 || v.places[second].known != present || v.places[second].raw() != h.raw()) {
-		return false
-	}
-	if h.rec.dead == alive && (!h.raw().reaches(floor) || !v.seated(h.rec, node, second)) {
-		return false
-	}
-	v.adopt(node)
-	return true
-}
-
 // search asks all places that have not answered with a value, and adopts the
 // newest copy, if there is one.
 func (s *store) search(ctx context.Context, v *version, floor uint16) error {
@@ -139,40 +122,6 @@ func (s *store) search(ctx context.Context, v *version, floor uint16) error {
 		return unavailable(err)
 	}
 	return nil
-}
-
-// abandoned tells whether the newest copy lies on a node that the session has
-// left, as that copy itself says, while one of those where it went is silent.
-func (v *version) abandoned(floor uint16) bool {
-	best := v.newest(floor)
-	if best < 0 || v.places[best].rec.dead != alive || v.places[best].rec.names(v.places[best].server.name) {
-		return false
-	}
-	for i := range v.n {
-		if h := &v.places[i]; h.known == silent && v.places[best].rec.names(h.server.name) {
-			return true
-		}
-	}
-	return false
-}
-
-// missing tells whether a node that did not answer may know better than the
-// newest copy: it is one of those that the copy names, or one of those has lost
-// it, and with it perhaps a tombstone that a third has.
-func (v *version) missing(floor uint16) bool {
-	best := v.newest(floor)
-	if best < 0 {
-		return false
-	}
-	rec, silence, named, complete := v.places[best].rec, false, false, true
-	for i := range v.n {
-		h := &v.places[i]
-		names := rec.names(h.server.name)
-		silence = silence || h.known == silent
-		named = named || names && h.known == silent
-		complete = complete && (!names || h.known == present && h.raw() == v.places[best].raw())
-	}
-	return named || silence && !complete
 }
 
 // each runs f for the places that are wanted, at the same time.

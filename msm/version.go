@@ -190,3 +190,92 @@ func (v *version) failure() error {
 	}
 	return errors.Join(errs...)
 }
+
+// advance adopts the newest version that is known, and tells whether that is
+// another one.
+func (v *version) advance() bool {
+	i := v.newest(v.stamp.epoch())
+	if i < 0 || v.rec.dead != alive || v.places[i].rec.dead == alive && !v.places[i].stamp().newerThan(v.stamp) {
+		return false
+	}
+	v.adopt(i)
+	return true
+}
+
+// forgotten tells whether the node that decides about v is there and has lost
+// it, while the other one has it. If it just got v back it would decide anew
+// what it may have decided before. A version that begins an epoch may not have
+// come there yet.
+func (v *version) forgotten() bool {
+	first, second := v.place(v.rec.node), v.place(v.rec.second)
+	return first >= 0 && second >= 0 && !v.stamp.first() && v.places[first].lacks(v) && !v.places[second].lacks(v)
+}
+
+// place returns the place of the node with that name, -1 if there is none.
+func (v *version) place(name string) int {
+	for i := range v.n {
+		if v.places[i].server.name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// owe notes which places the record names.
+func (v *version) owe(rec *record) {
+	for i := range v.n {
+		h := &v.places[i]
+		h.owed = h.owed || h.server.name != "" && (h.server.name == rec.node || h.server.name == rec.second)
+	}
+}
+
+// agreed tells whether the first round has settled everything, and then adopts
+// the session.
+func (v *version) agreed(node, second int, floor uint16) bool {
+	if node < 0 || !v.places[node].readable() {
+		return false
+	}
+	h := &v.places[node]
+	if v.n > 1 && (second < 0 || v.places[second].known != present || v.places[second].raw() != h.raw()) {
+		return false
+	}
+	if h.rec.dead == alive && (!h.raw().reaches(floor) || !v.seated(h.rec, node, second)) {
+		return false
+	}
+	v.adopt(node)
+	return true
+}
+
+// abandoned tells whether the newest copy lies on a node that the session has
+// left, as that copy itself says, while one of those where it went is silent.
+func (v *version) abandoned(floor uint16) bool {
+	best := v.newest(floor)
+	if best < 0 || v.places[best].rec.dead != alive || v.places[best].rec.names(v.places[best].server.name) {
+		return false
+	}
+	for i := range v.n {
+		if h := &v.places[i]; h.known == silent && v.places[best].rec.names(h.server.name) {
+			return true
+		}
+	}
+	return false
+}
+
+// missing tells whether a node that did not answer may know better than the
+// newest copy: it is one of those that the copy names, or one of those has lost
+// it, and with it perhaps a tombstone that a third has.
+func (v *version) missing(floor uint16) bool {
+	best := v.newest(floor)
+	if best < 0 {
+		return false
+	}
+	rec, silence, named, complete := v.places[best].rec, false, false, true
+	for i := range v.n {
+		h := &v.places[i]
+		names := rec.names(h.server.name)
+		silence = silence || h.known == silent
+		named = named || names && h.known == silent
+		complete = complete && (!names || h.known == present && h.raw() == v.places[best].raw())
+	}
+	return named || silence && !complete
+}
