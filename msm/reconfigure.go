@@ -61,8 +61,9 @@ func (m *Manager) modify(change func(*Config) error) error {
 	if c.store != nil && old.store != nil {
 		old.store.seal.next.Store(c.store.seal)
 	}
-	if c.isElsewhere(old) {
-		old.handOver()
+	moved := c.isElsewhere(old)
+	if moved {
+		m.handOver(old)
 	}
 	m.install(c)
 	if old.cfg.NonSticky != cfg.NonSticky {
@@ -71,7 +72,7 @@ func (m *Manager) modify(change func(*Config) error) error {
 			e.doubt()
 		}
 	}
-	m.retireLater(old)
+	m.retireLater(old, moved)
 	return nil
 }
 
@@ -95,28 +96,49 @@ const moveTime = 10 * time.Second
 // it. Who comes has to wait: where it is decided which of two commits of a session
 // is first must be the same for both. Requests that take longer than
 // OperationTimeout go on beside those of the next core, as on another instance.
-func (c *core) handOver() {
-	patience, cancel := context.WithTimeout(context.Background(), c.cfg.OperationTimeout)
+func (m *Manager) handOver(old *core) {
+	cores := append([]*core{old}, m.unmoved()...)
+	patience, cancel := context.WithTimeout(context.Background(), old.cfg.OperationTimeout)
 	defer cancel()
-	c.gate.shut(patience) // who is left does not keep others out for longer
-	ctx, cancel := c.storeContext(context.Background())
+	for _, c := range cores {
+		c.gate.shut(patience) // who is left does not keep others out for longer
+	}
+	ctx, cancel := old.storeContext(context.Background())
 	defer cancel()
-	c.local.drain()
-	c.queue.hurry(ctx)
+	old.local.drain()
+	for _, c := range cores {
+		c.queue.hurry(ctx)
+	}
+}
+
+// unmoved returns the cores that were replaced by ones with the same places, and
+// are still busy. They are not returned again.
+func (m *Manager) unmoved() (cores []*core) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for c, d := range m.leaving {
+		if !d.moved {
+			d.moved = true
+			m.leaving[c] = d
+			cores = append(cores, c)
+		}
+	}
+	return cores
 }
 
 // departure is a core that was replaced and still serves requests.
 type departure struct {
 	abandon context.CancelFunc
 	done    <-chan struct{} // closed when it is over
+	moved   bool            // it was waited for when the places of sessions changed
 }
 
 // retireLater ends a core that was replaced when its requests have left.
-func (m *Manager) retireLater(c *core) {
+func (m *Manager) retireLater(c *core, moved bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	m.mu.Lock()
-	m.leaving[c] = departure{cancel, done}
+	m.leaving[c] = departure{cancel, done, moved}
 	m.mu.Unlock()
 	// Ends when the last request has left; Shutdown waits, and cuts it short.
 	go func() {
