@@ -125,6 +125,7 @@ var adminChanges = []struct {
 	{"time-out in the wrong unit", "OperationTimeout=77", nil, "OperationTimeout", "300ms", `"77" is no duration: write one like 500ms`},
 	{"negative time-out", "OperationTimeout=-1s", nil, "OperationTimeout", "300ms", "is not positive"},
 	{"second copy's time-out", "SessionBackupTimeout=20ms", nil, "SessionBackupTimeout", "20ms", ""},
+	{"second copy's time-out beside a shorter one", "OperationTimeout=77ms", nil, "SessionBackupTimeout", "100ms", ""},
 	{"lock", "LockExpiration=9s", nil, "LockExpiration", "9s", ""},
 	{"idle time", "MaxInactiveInterval=45m", nil, "MaxInactiveInterval", "45m0s", ""},
 	{"idle for ever", "MaxInactiveInterval=never", nil, "MaxInactiveInterval", "never", ""},

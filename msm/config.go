@@ -93,7 +93,7 @@ type Config struct {
 	SessionBackupSync bool
 
 	// SessionBackupTimeout is how long the second copy may take; another node
-	// gets it then. 0 means 100 ms, or OperationTimeout if that is less.
+	// gets it then. 0 means 100 ms. More than OperationTimeout means that.
 	SessionBackupTimeout time.Duration
 
 	// BackupThreadCount is how many sessions are stored in the background at the
@@ -227,7 +227,6 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.LockExpiration > maxOperationTime {
 		p.add("LockExpiration", "is %v: use %v at most", cfg.LockExpiration, maxOperationTime)
 	}
-	cfg.SessionBackupTimeout = min(cfg.SessionBackupTimeout, cfg.OperationTimeout)
 	if cfg.MaxInactiveInterval == 0 {
 		cfg.MaxInactiveInterval = DefaultMaxInactiveInterval
 	}

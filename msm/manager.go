@@ -117,7 +117,7 @@ func (c *core) connect(old *core, outreach *outreach) error {
 	}
 	c.store = &store{
 		author: c.author, client: client, keys: keyspace{prefix}, seal: seal, failover: failover,
-		maxInactive: cfg.MaxInactiveInterval, backupTimeout: cfg.SessionBackupTimeout, stats: c.stats, outreach: outreach,
+		maxInactive: cfg.MaxInactiveInterval, backupTimeout: min(cfg.SessionBackupTimeout, cfg.OperationTimeout), stats: c.stats, outreach: outreach,
 	}
 	if old != nil && old.store != nil && c.store.isLike(old.store) {
 		c.store.nodes.Store(old.store.topology()) // sessions are where they were
