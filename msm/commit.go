@@ -179,6 +179,7 @@ func (s *store) write(ctx context.Context, v *version, in *intent, node, second 
 		at = next.before() // it hands the session over
 	}
 	err = s.put(ctx, v, where, rec, at)
+	var refusal *memcache.ServerError
 	switch {
 	case err == nil:
 		v.adopt(where)
@@ -186,6 +187,9 @@ func (s *store) write(ctx context.Context, v *version, in *intent, node, second 
 		return true, nil
 	case errors.Is(err, memcache.ErrTooLarge):
 		return false, tooLarge(rec)
+	case errors.As(err, &refusal):
+		s.bringBack(ctx, v, where, err)
+		return false, nil
 	case isUncertain(err):
 		v.doubtful = next
 	}
@@ -193,6 +197,17 @@ func (s *store) write(ctx context.Context, v *version, in *intent, node, second 
 		return false, nil
 	}
 	return false, s.reread(ctx, v, in)
+}
+
+// bringBack stores again what lay at a place that has refused the next version,
+// for want of memory, say: memcached drops the item that it cannot replace.
+func (s *store) bringBack(ctx context.Context, v *version, i int, refusal error) {
+	h := &v.places[i]
+	if h.known == present {
+		h.known = absent
+		s.put(ctx, v, i, v.rec, h.raw()) // there is nothing else to try
+	}
+	h.known, h.err, h.out = silent, refusal, true
 }
 
 // arbiter returns the place that decides about v's successor: the node that the

@@ -54,16 +54,7 @@ func TestFailure08_MemoryFull(t *testing.T) {
 	full := memcached.Start(t, "-M", "-m", "8")
 	p := startProcesses(t, 2)
 	p.servers = append(p.servers, full)
-	stuff, err := memcache.New(memcache.Config{Nodes: "full:" + full.Addr()})
-	must(t, err)
-	defer stuff.Close()
-	for size := 400_000; size > 100; size /= 2 { // every slab class
-		for i := 0; ; i++ {
-			if stuff.Set(t.Context(), &memcache.Item{Key: fmt.Sprint(size, ".", i), Value: make([]byte, size)}) != nil {
-				break
-			}
-		}
-	}
+	fillUp(t, full)
 	for mode, cfg := range both(p.config()) {
 		m := instance(t, cfg)
 		cfg.Route = "tc2"
@@ -80,6 +71,47 @@ func TestFailure08_MemoryFull(t *testing.T) {
 				t.Errorf("%s: at another instance: count = %d, want 10", mode, got)
 			}
 		}
+	}
+}
+
+// fillUp stores what a server without evictions takes, in many slab classes and
+// in that of each size.
+func fillUp(t *testing.T, full *memcached.Server, sizes ...int) {
+	t.Helper()
+	stuff, err := memcache.New(memcache.Config{Nodes: "full:" + full.Addr()})
+	must(t, err)
+	defer stuff.Close()
+	for size := 400_000; size > 100; size /= 2 {
+		sizes = append(sizes, size)
+	}
+	for _, size := range sizes {
+		for i := 0; ; i++ {
+			if stuff.Set(t.Context(), &memcache.Item{Key: fmt.Sprint(size, ".", i), Value: make([]byte, size)}) != nil {
+				break
+			}
+		}
+	}
+}
+
+// Row 8: nodes that have no memory for a session as it is to be keep it as it was.
+func TestFailure08_AllFull(t *testing.T) {
+	p := startProcesses(t, 0)
+	for range 2 {
+		p.servers = append(p.servers, memcached.Start(t, "-M", "-m", "2"))
+	}
+	cfg := both(p.config())["non-sticky"]
+	m, other := instance(t, cfg), instance(t, cfg)
+	b := new(browser)
+	b.set(t, m, "who", "me")
+	for _, full := range p.servers {
+		fillUp(t, full, 66_850)
+	}
+	resp := b.clone().visit(m, func(s *Session) { must(t, s.Set("padding", make([]byte, 50_000))) }) // 66,7 KB, as JSON
+	if resp.Code != http.StatusServiceUnavailable {
+		t.Fatalf("status %d, want 503: there is memory", resp.Code)
+	}
+	if got := b.get(t, other, "who"); got != "me" {
+		t.Errorf("who = %q, want me", got)
 	}
 }
 
