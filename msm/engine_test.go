@@ -3,7 +3,9 @@ package msm
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -197,5 +199,36 @@ func TestNodesAreBack(t *testing.T) {
 		if got := b.count(t, m1); got != want {
 			t.Fatalf("round %d: count = %d, want %d", round, got, want)
 		}
+	}
+}
+
+// Get says what is wrong with what it is to decode into, not with what is stored.
+func TestGetInto(t *testing.T) {
+	m := instance(t, Config{Disabled: true})
+	b := new(browser)
+	b.set(t, m, "who", "me")
+	b.visit(m, func(s *Session) {
+		for _, into := range []any{nil, "", (*string)(nil)} {
+			if _, err := s.Get("who", into); err == nil || errors.Is(err, ErrDecode) {
+				t.Errorf("Get into %T = %v, want an error that is not ErrDecode", into, err)
+			}
+		}
+	})
+}
+
+// What clients bring about as often as they like is no news for the log.
+func TestLogoutBesideARequest(t *testing.T) {
+	var log strings.Builder
+	cfg := nonStickyConfig(startNodes(t, 2))
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	m := instance(t, cfg)
+	b := new(browser)
+	b.set(t, m, "who", "me")
+	resp := b.clone().visit(m, func(s *Session) {
+		must(t, s.Set("who", "them"))
+		b.visit(m, func(s *Session) { must(t, s.Invalidate()) })
+	})
+	if resp.Code != http.StatusServiceUnavailable || log.Len() > 0 {
+		t.Errorf("status %d, and the log says %q, want 503 and nothing", resp.Code, &log)
 	}
 }

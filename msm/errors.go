@@ -52,6 +52,10 @@ var errNoSession = errors.New("msm: no session here: use the context of a reques
 // unavailable says why the nodes cannot help.
 func unavailable(why error) error { return fmt.Errorf("%w: %w", ErrUnavailable, why) }
 
+// isClients tells whether a client brings the error about as often as it likes: by
+// many requests at a time, or by a logout beside them.
+func isClients(err error) bool { return errors.Is(err, ErrBusy) || errors.Is(err, ErrInvalidated) }
+
 // namedAttrs is how many attributes ErrTooLarge names.
 const namedAttrs = 3
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -242,6 +243,9 @@ func (c *core) encode(name string, value any) (attr, error) {
 
 // decode reads an attribute's value.
 func (c *core) decode(a attr, into any) error {
+	if v := reflect.ValueOf(into); v.Kind() != reflect.Pointer || v.IsNil() {
+		return fmt.Errorf("msm: attribute %q: it cannot be decoded into %T: give a pointer that is not nil", a.name, into)
+	}
 	if err := c.codecs.decode(a.codec, a.data, into); err != nil {
 		return fmt.Errorf("%w: attribute %q: %w", ErrDecode, a.name, err)
 	}

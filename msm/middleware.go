@@ -60,8 +60,7 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	switch {
 	case err == nil:
 		s.storeLate()
-	case errors.Is(err, ErrBusy):
-		// A client brings that about as often as it likes: not a word in the log.
+	case isClients(err): // not a word in the log
 	default:
 		c.log.Error("msm: session could not be stored, the response is 503", "err", err)
 	}

@@ -296,7 +296,7 @@ func (s *Session) storeLate() {
 		return
 	}
 	defer s.yield()
-	if err := s.store(); err != nil {
+	if err := s.store(); err != nil && !isClients(err) {
 		s.core.log.Error("msm: changes that a handler made after the response's headers are lost", "err", err)
 	}
 }
