@@ -33,7 +33,8 @@ func (n *Node) reach(ctx context.Context, s *slot) error {
 	for {
 		d := n.dialAfter(s, before)
 		if d == nil {
-			return nil // connected
+			n.recovered() // s is connected; its dial may not have said so yet
+			return nil
 		}
 		select {
 		case <-d.done:

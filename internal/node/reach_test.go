@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed99545744/msm/internal/proto"
 )
 
 // TestReach: Reach does not wait for the pause between probes, and the node is
@@ -160,6 +162,26 @@ func TestReachShares(t *testing.T) {
 		}
 		if got := dials.Load() - before; got != 2 {
 			t.Errorf("%d callers made %d attempts, want 2: one that the first began, and one for those that came during it", callers, got)
+		}
+	})
+}
+
+// TestReachFindsConnection: a dial shows its connection before it says that the
+// node is up. Who finds the connection then finds the node up, too.
+func TestReachFindsConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config("127.0.0.1:1")
+		cfg.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			go answerVersions(far) // ends when the node closes its side
+			return near, nil
+		}
+		n := New(cfg)
+		defer n.Close()
+		do(t, n, newCall(proto.Request{Op: proto.OpVersion}))
+		n.fail(&downError{io.EOF}) // as it was while the dial ended
+		if err := n.reach(t.Context(), &n.slots[0]); err != nil || !n.Healthy() {
+			t.Errorf("reach = %v and the node is up: %v, want nil and true", err, n.Healthy())
 		}
 	})
 }
