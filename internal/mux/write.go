@@ -191,7 +191,7 @@ func (c *Conn) take(call *Call, extra int) (buf []byte, blocking bool) {
 	c.watch(call.due) // another may have written the call, and it may be done
 	if c.taken.Store(c.queue.end()); c.queue.len() > 1 {
 		c.alone.Store(0)
-	} else {
+	} else if c.alone.Load() < loneFlushes { // no further: it would go round
 		c.alone.Add(1)
 	}
 	c.signalRoom()
