@@ -147,6 +147,7 @@ type Conn struct {
 	owed     int        // request bytes taken by writers since the queue was last empty
 	window   int        // how many calls may be in flight
 	waiting  int        // callers that wait for room
+	promised int        // callers that have room, and wait for the turn
 	roles               // who reads and writes
 	watchdog            // what nobody else does in time
 

@@ -20,7 +20,9 @@ func (c *Conn) admit(ctx context.Context, call *Call) error {
 func (c *Conn) admits() bool { return c.refusal() == nil && c.hasRoom() }
 
 // hasRoom tells whether there is room for a call. The caller holds mu.
-func (c *Conn) hasRoom() bool { return c.queue.len() < c.window && len(c.pending) < maxPending }
+func (c *Conn) hasRoom() bool {
+	return c.queue.len()+c.promised < c.window && len(c.pending) < maxPending
+}
 
 // refusal says why no call will ever join again. The caller holds mu.
 func (c *Conn) refusal() error {

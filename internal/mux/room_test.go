@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +16,8 @@ import (
 )
 
 // gated is a server that answers its first request at once, and every other one
-// when gate says so: "none" by a miss, "small" by one byte, all else by largeSize.
+// when gate says so: "none" by a miss, "small" by one byte, a store by success, all
+// else by largeSize.
 type gated struct {
 	asked []string  // owned by serve until that has ended
 	gate  chan bool // made in the bubble
@@ -36,6 +38,14 @@ func (g *gated) serve(nc net.Conn) {
 			<-g.gate
 		}
 		g.asked = append(g.asked, key)
+		if fields[0] == "ms" {
+			n, _ := strconv.Atoi(fields[2])
+			if _, err := r.Discard(n + len("\r\n")); err != nil {
+				return
+			}
+			fmt.Fprintf(nc, "HD %s\r\n", opaque)
+			continue
+		}
 		size := largeSize
 		switch key {
 		case "none":
@@ -98,5 +108,43 @@ func testWindow(t *testing.T, last string) {
 	})
 	if got := server.asked[1 : callers+1]; !slices.IsSorted(got) {
 		t.Errorf("callers got their turn in the order %q, want that of their coming", got)
+	}
+}
+
+// Who stores a large value has its turn to write to wait for, too. It keeps its
+// room meanwhile: those that came later do not take it.
+func TestLargeStoreKeepsRoom(t *testing.T) {
+	const early, late = 4, 20 // with "blocked", as many as the window has room for
+	var server gated
+	bubble(t, nil, server.serve, func(t *testing.T, c *mux.Conn) {
+		var wg sync.WaitGroup
+		start := func(call *mux.Call) {
+			wg.Go(func() {
+				if err := c.Do(context.Background(), call); err != nil {
+					t.Errorf("%s: %v", call.Req.Key, err)
+				}
+			})
+			synctest.Wait()
+		}
+		start(get("first"))
+		for i := range early {
+			start(get(fmt.Sprint("early", i)))
+		}
+		value := make([]byte, 4<<20) // more than the network holds
+		start(set("blocked", value))
+		start(set("patient", value))
+		for i := range late {
+			start(get(fmt.Sprint("late", i)))
+		}
+		for range early {
+			server.gate <- true
+			synctest.Wait()
+		}
+		close(server.gate)
+		wg.Wait()
+	})
+	after := slices.Index(server.asked, "patient") - slices.Index(server.asked, "blocked") - 1
+	if after >= early {
+		t.Errorf("%d of those that came later were before it, want less than %d: %q", after, early, server.asked)
 	}
 }

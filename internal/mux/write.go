@@ -71,26 +71,33 @@ func (c *Conn) mayHold(call *Call) bool {
 
 // startLarge starts a call whose value is written from the caller's memory.
 // The caller writes it itself, so that nobody holds the value after it has left.
-// After nil it holds mu.
+// While it waits for the turn its room is kept: else those that need no turn of
+// their own would take it time and again. After nil it holds mu.
 func (c *Conn) startLarge(ctx context.Context, call *Call) error {
-	for {
-		if err := c.takeTurn(ctx, call); err != nil {
-			c.mu.Lock()
-			c.signalRoom() // this caller may have had the token
-			c.mu.Unlock()
-			return unused(err)
-		}
+	c.mu.Lock()
+	if err := c.admit(ctx, call); err != nil {
+		return unused(err)
+	}
+	c.promised++
+	c.signalRoom()
+	c.mu.Unlock()
+	err := c.takeTurn(ctx, call)
+	mine := err == nil
+	if mine {
 		c.checkIdle(call)
-		c.mu.Lock()
-		if c.admits() {
-			break
+	}
+	c.mu.Lock()
+	c.promised--
+	if mine {
+		err = c.refusal()
+	}
+	if err != nil {
+		if mine {
+			c.releaseTurn()
 		}
-		// Whoever makes room may need the turn.
-		c.releaseTurn()
-		if err := c.waitRoom(ctx, call); err != nil {
-			return unused(err)
-		}
+		c.signalRoom()
 		c.mu.Unlock()
+		return unused(err)
 	}
 	c.join(call, c.now())
 	buf, blocking := c.take(call, len(call.Req.Value))
