@@ -101,7 +101,7 @@ func (c *conn) awaitHealth() (*health, error) {
 	for {
 		h := c.srv.health.Load()
 		switch {
-		case h.Refuse:
+		case h.Refuse, c.isGone():
 			return h, errClose
 		case !h.Hang:
 			return h, nil
@@ -111,6 +111,17 @@ func (c *conn) awaitHealth() (*health, error) {
 		case <-c.gone:
 			return h, errClose
 		}
+	}
+}
+
+// isGone tells whether the server has hung up: nothing is executed any more,
+// however healthy it is by now.
+func (c *conn) isGone() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
 	}
 }
 
