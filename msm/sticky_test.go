@@ -110,8 +110,16 @@ func TestStickyFailover(t *testing.T) {
 // STK-18, STK-20: while all nodes are down, sessions live on here; they get a
 // node when one is up.
 func TestAllNodesDown(t *testing.T) {
+	for _, sync := range []bool{false, true} {
+		t.Run(fmt.Sprintf("SessionBackupSync %v", sync), func(t *testing.T) { testAllNodesDown(t, sync) })
+	}
+}
+
+func testAllNodesDown(t *testing.T, sync bool) {
 	ns := startNodes(t, 2)
-	m := instance(t, stickyConfig(ns, "tc1"))
+	cfg := stickyConfig(ns, "tc1")
+	cfg.SessionBackupSync = sync
+	m := instance(t, cfg)
 	old := new(browser)
 	old.count(t, m)
 	rest(t, m) // the second copy is stored in the background

@@ -44,6 +44,8 @@ func serve(s *stress, nc net.Conn, rng *rand.Rand) {
 // one reports true once in n times; never if n is 0.
 func (h *hostile) one(n int) bool { return n > 0 && h.rng.IntN(n) == 0 }
 
+// sleep is a slow server, not a test that waits: most runs are in a bubble, where
+// time costs nothing; those over sockets measure none.
 func (h *hostile) sleep(most time.Duration) {
 	time.Sleep(time.Duration(h.rng.Int64N(int64(most))))
 }
