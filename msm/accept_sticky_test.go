@@ -317,7 +317,7 @@ func TestSTK22_FailedBackupIsRepeated(t *testing.T) {
 		if got := b.get(t, m, "who"); got != "them" {
 			t.Errorf("while no node takes it: who = %q, want them", got)
 		}
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(250 * time.Millisecond) // between two tries
 		ns.sicken(memcachetest.Fault{})
 		time.Sleep(sweepInterval - 500*time.Millisecond)
 		stored(`"them"`)
