@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,8 +24,8 @@ func FuzzClassicReply(f *testing.F) {
 		proto.OpGet: {"VALUE a 5 3 20\r\nabc\r\nEND\r\n", "END\r\n", "VALUE  a  5 0 20 \r\n\r\nEND \r\n", "VALUE a 5 4294967296 20\r\n",
 			"VALUE a 5 1 20\r\nx\r\nVALUE a 5 1 20\r\nx\r\nEND\r\n", strings.Repeat("x", 3000)},
 		proto.OpGetAndTouch: {"VALUE a 4294967295 5 18446744073709551615\r\nEND\r\n\r\nEND\r\n", "SERVER_ERROR out of memory\r\n"},
-		proto.OpGetMulti: {"VALUE a 5 3 20\r\nabc\r\nVALUE c 5 0 20\r\n\r\nEND\r\nMN\r\n", "SERVER_ERROR busy\r\nMN\r\n", "VALUE a2 1 1 1\r\nx\r\nEND\r\n",
-			"VALUE a 1 1 1\r\nx\r\nVALUE a 1 1 1\r\nx\r\nEND\r\n", "END\r\nVALUE a 1 1 1\r\nx\r\nEND\r\nMN\r\n"},
+		proto.OpGetMulti: {"VALUE a 5 3 20\r\nabc\r\nVALUE c 5 0 20\r\n\r\nEND\r\n", "SERVER_ERROR busy\r\n", "VALUE a2 1 1 1\r\nx\r\nEND\r\n",
+			"VALUE a 1 1 1\r\nx\r\nVALUE a 1 1 1\r\nx\r\nEND\r\n", "END\r\nVALUE a 1 1 1\r\nx\r\nEND\r\n"},
 		proto.OpSet:       {"STORED\r\n", "EXISTS\r\n", "NOT_FOUND\r\n", "SERVER_ERROR object too large for cache\r\n"},
 		proto.OpDelete:    {"DELETED\r\n", "CLIENT_ERROR bad command line format\r\n"},
 		proto.OpIncrement: {"18446744073709551615\r\n", "9 \r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"},
@@ -42,19 +43,18 @@ func FuzzClassicReply(f *testing.F) {
 }
 
 // FuzzMetaReply reads any bytes as a meta reply. What answered one opaque must
-// not answer another; error lines and MN carry none.
+// not answer another; error lines carry none.
 func FuzzMetaReply(f *testing.F) {
 	seedReplies(f, [][]string{
 		proto.OpGet: {"VA 3 f5 c20 t60 O7\r\nabc\r\n", "EN O7\r\n", "HD f5 c20 t-1 O7\r\n", "VA 0 f0 c27 t30 O7 Z\r\n\r\n", "VA 4294967296 O7\r\n",
 			"VA 1\r\nx\r\n", "EN\r\n", "HD\r\n"},
 		proto.OpGetAndTouch: {"VA 3 f4294967295 c18446744073709551615 t60 O7 X W\r\nabc\r\n", "NF  O7 \r\n"},
-		proto.OpGetMulti: {"VA 1 f1 c11 t60 O7.0\r\nA\r\nVA 1 f3 c13 t-1 O7.2\r\nC\r\nMN\r\n", "MN\r\n", "SERVER_ERROR busy\r\nMN\r\n",
-			"VA 1 O7.1\r\nA\r\nVA 1 O7.1\r\nA\r\nMN\r\n"},
+		proto.OpGetMulti: {"VA 1 f1 c11 t60 O7.0\r\nA\r\nEN O7.1\r\nVA 1 f3 c13 t-1 O7.2\r\nC\r\n", "SERVER_ERROR busy\r\nEN O7.1\r\nEN O7.2\r\n",
+			"VA 1 O7.0\r\nA\r\nVA 1 O7.0\r\nA\r\nEN O7.2\r\n", "SERVER_ERROR a\r\nSERVER_ERROR b\r\nSERVER_ERROR c\r\n"},
 		proto.OpSet:       {"HD c21 O7\r\n", "EX c0 O7\r\n", "NF c0 O7\r\n", "NS c0 O7\r\n", "SERVER_ERROR object too large for cache\r\n"},
 		proto.OpDelete:    {"HD O7\r\n", "NF O7\r\n", "EX O7\r\n"},
 		proto.OpTouch:     {"HD O7\r\n", "EN O7\r\n"},
 		proto.OpDecrement: {"VA 2 c21 O7\r\n9 \r\n", "NF O7\r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"},
-		proto.OpNoop:      {"MN\r\n"},
 	})
 	c := proto.Meta{MaxValue: maxValue}
 	fuzzReplies(f, c, func(t *testing.T, req proto.Request, reply string, got outcome) {
@@ -68,9 +68,39 @@ func FuzzMetaReply(f *testing.F) {
 func verified(req *proto.Request, status proto.Status) bool {
 	switch status {
 	case proto.StatusOK, proto.StatusMiss, proto.StatusExists, proto.StatusNotStored:
-		return req.Op < proto.OpVersion && req.Op != proto.OpGetMulti
+		return req.Op < proto.OpVersion
 	}
 	return false
+}
+
+// FuzzTextReply reads any bytes as the reply to a multi-get of many keys. What
+// answered one opaque must not answer another, nor what was a hit for one key be
+// one for another.
+func FuzzTextReply(f *testing.F) {
+	const va, end, last = "VALUE a 5 3 20\r\nabc\r\n", "END\r\n", "VA 1 f3 c13 O7.29\r\nC\r\n"
+	for _, reply := range []string{
+		va + "VALUE a2 5 0 21\r\n\r\n" + end + last, va + end + "EN O7.29\r\n", end + end + last, va + last, "VALUE z 1 1 1\r\nx\r\n" + end + last,
+		"SERVER_ERROR busy\r\n" + last, va + "SERVER_ERROR busy\r\n" + end + last, end + "SERVER_ERROR busy\r\n", "CLIENT_ERROR unauthenticated\r\n",
+	} {
+		f.Add("a", []byte(reply), uint16(len(reply)/2))
+	}
+	c := proto.Text{MaxValue: maxValue}
+	f.Fuzz(func(t *testing.T, key string, reply []byte, cut uint16) {
+		req := request(byte(proto.OpGetMulti), 0, key)
+		req.Keys = append(slices.Concat(req.Keys, slices.Repeat([]string{"-"}, 26)), "z")
+		if c.Check(&req) != nil {
+			return
+		}
+		got := readEveryWay(t, c, &req, string(reply), cut)
+		if got.complete() && got.reply.Status == proto.StatusOK {
+			refuseOtherOpaque(t, c, req, string(reply))
+		}
+		for _, h := range got.hits {
+			if h.index < len(req.Keys)-1 && !strings.Contains(string(reply), req.Keys[h.index]+" ") {
+				t.Errorf("reply %q is a hit for %q", reply, req.Keys[h.index])
+			}
+		}
+	})
 }
 
 // FuzzBinaryReply reads any bytes as a binary reply. What answered one opaque
@@ -143,7 +173,7 @@ func seedReplies(f *testing.F, replies [][]string) {
 func request(op, bits byte, key string) proto.Request {
 	req := proto.Request{
 		Op: proto.Op(op), Key: key, Keys: []string{key, key + "2", "c"}, Opaque: 7,
-		NoValue: bits&1 != 0, Create: bits&2 != 0, Fence: bits&4 != 0,
+		NoValue: bits&1 != 0, Create: bits&2 != 0,
 	}
 	if bits&8 != 0 {
 		req.CAS = 20

@@ -19,35 +19,6 @@ import (
 type dialect struct {
 	codec proto.Codec
 	lacks bool // codec lacks some of what the Node's codec has
-	fence bool // a classic multi-get can be followed by a meta no-op
-}
-
-// textCodec is what Text speaks with a server that has meta commands: them, but
-// for multi-gets, of which the server answers the classic form with less work.
-type textCodec struct {
-	proto.Meta
-	classic proto.Classic
-}
-
-func (t textCodec) Check(req *proto.Request) error {
-	if req.Op == proto.OpGetMulti {
-		return t.classic.Check(req)
-	}
-	return t.Meta.Check(req)
-}
-
-func (t textCodec) AppendRequest(dst []byte, req *proto.Request) []byte {
-	if req.Op == proto.OpGetMulti {
-		return t.classic.AppendRequest(dst, req)
-	}
-	return t.Meta.AppendRequest(dst, req)
-}
-
-func (t textCodec) Parse(buf []byte, req *proto.Request, rep *proto.Reply) (int, proto.Step, error) {
-	if req.Op == proto.OpGetMulti {
-		return t.classic.Parse(buf, req, rep)
-	}
-	return t.Meta.Parse(buf, req, rep)
 }
 
 // codec returns the codec of the protocol, for Text that with the most abilities.
@@ -58,7 +29,7 @@ func (cfg *Config) codec() proto.Codec {
 	case Meta:
 		return proto.Meta{MaxValue: cfg.MaxValue}
 	case Text:
-		return textCodec{proto.Meta{MaxValue: cfg.MaxValue}, cfg.classic()}
+		return proto.Text{MaxValue: cfg.MaxValue}
 	}
 	return cfg.classic()
 }
@@ -140,10 +111,8 @@ func (n *Node) shakeHands(nc net.Conn) (dialect, error) {
 	case rep.Status != proto.StatusOK:
 		return d, fmt.Errorf("handshake: the server says %q", rep.Line)
 	}
-	if n.cfg.Protocol == Text {
-		if d.fence = hasMeta(rep.Line); !d.fence {
-			d.codec, d.lacks = line, true
-		}
+	if n.cfg.Protocol == Text && !hasMeta(rep.Line) {
+		d.codec, d.lacks = line, true
 	}
 	return d, nil
 }

@@ -206,7 +206,6 @@ func (n *Node) fit(call *Call) error {
 			return err
 		}
 	}
-	call.Req.Fence = c.fence
 	// Looked up before the request leaves: a connection made between the
 	// server's answer and a later look may be to the server's successor.
 	call.Origin = Origin{n.cfg.Number, n.dials.Load()}

@@ -14,8 +14,8 @@ func hotPath() []struct {
 } {
 	value := strings.Repeat("v", 100)
 	const key = "session:0123456789abcdef"
-	binaryValue := packet(0, reply{opcode: opcodeGet, opaque: 123456, extras: "\x00\x00\x00\x05", value: value, cas: 20})
-	return []struct {
+	binaryValue := packet(0, reply{opcode: opcodeGet, opaque: 123456, value: value, extras: "\x00\x00\x00\x05", cas: 20})
+	cases := []struct {
 		name    string
 		req     Request
 		replies map[string]string
@@ -41,8 +41,11 @@ func hotPath() []struct {
 			"Classic": "DELETED\r\n", "Meta": "HD O123456\r\n",
 			"Binary": packet(0, reply{opcode: opcodeDelete, opaque: 123456}),
 		}},
-		manyKeys(value),
 	}
+	for _, c := range cases {
+		c.replies["Text"] = c.replies["Meta"]
+	}
+	return append(cases, manyKeys(value))
 }
 
 // manyKeys is a multi-get of 100 keys, all of them hits.
@@ -51,17 +54,25 @@ func manyKeys(value string) (c struct {
 	req     Request
 	replies map[string]string
 }) {
-	var classic, meta, binary strings.Builder
-	c.name, c.req = "GetMulti100", Request{Op: OpGetMulti, Fence: true}
+	var classic, meta, binary, text strings.Builder
+	c.name, c.req = "GetMulti100", Request{Op: OpGetMulti}
 	for i := range 100 {
 		key := fmt.Sprintf("session:0123456789abcd%02d", i)
 		c.req.Keys = append(c.req.Keys, key)
-		fmt.Fprintf(&classic, "VALUE %s 5 100 123456789\r\n%s\r\n", key, value)
-		fmt.Fprintf(&meta, "VA 100 f5 c123456789 t1800 O123456.%d\r\n%s\r\n", i, value)
+		asList := fmt.Sprintf("VALUE %s 5 100 123456789\r\n%s\r\n", key, value)
+		asMeta := fmt.Sprintf("VA 100 f5 c123456789 O123456.%d\r\n%s\r\n", i, value)
+		classic.WriteString(asList)
+		meta.WriteString(asMeta)
 		binary.WriteString(packet(0, reply{opcode: opcodeGetKQ, opaque: 123456, extras: "\x00\x00\x00\x05", key: key, value: value, cas: 20}))
+		if i < 99 {
+			text.WriteString(asList)
+		} else {
+			text.WriteString("END\r\n" + asMeta)
+		}
 	}
+	classic.WriteString("END\r\n")
 	binary.WriteString(packet(0, reply{opcode: opcodeNoop, opaque: 123456}))
-	c.replies = map[string]string{"Classic": classic.String() + "END\r\nMN\r\n", "Meta": meta.String() + "MN\r\n", "Binary": binary.String()}
+	c.replies = map[string]string{"Classic": classic.String(), "Meta": meta.String(), "Binary": binary.String(), "Text": text.String()}
 	return c
 }
 

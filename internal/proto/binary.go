@@ -62,7 +62,7 @@ func opcode(req *Request) byte {
 		OpGet: opcodeGet, OpGetAndTouch: opcodeGAT, OpGetMulti: opcodeGetKQ,
 		OpSet: opcodeSet, OpAdd: opcodeAdd, OpReplace: opcodeReplace, OpAppend: opcodeAppend, OpPrepend: opcodePrepend,
 		OpDelete: opcodeDelete, OpTouch: opcodeTouch, OpIncrement: opcodeIncrement, OpDecrement: opcodeDecrement,
-		OpVersion: opcodeVersion, OpStats: opcodeStat, OpFlushAll: opcodeFlush, OpNoop: opcodeNoop, OpAuth: opcodeAuth,
+		OpVersion: opcodeVersion, OpStats: opcodeStat, OpFlushAll: opcodeFlush, OpAuth: opcodeAuth,
 	}
 	return codes[req.Op]
 }
@@ -83,7 +83,7 @@ func (b Binary) AppendRequest(dst []byte, req *Request) []byte {
 			fillLengths(dst[len(dst)-len(key)-headerSize:], 0, len(key), 0)
 		}
 		return appendHeader(dst, opcodeNoop, req)
-	case OpVersion, OpFlushAll, OpNoop:
+	case OpVersion, OpFlushAll:
 		return appendHeader(dst, opcode(req), req)
 	case OpAuth:
 		return appendBinaryAuth(dst, req)

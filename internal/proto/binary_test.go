@@ -166,7 +166,6 @@ func TestBinaryOthers(t *testing.T) {
 		{"incr text", "no number", incr, "", refuse(6, opcodeIncrement, "Non-numeric server-side value for incr or decr"), status(StatusNotNumber), 0},
 		{"incr, 7 bytes", "no counter", incr, "", answer(opcodeIncrement, 21, "", "", nine[1:]), failed, 0},
 		{"incr with a key", "no counter", incr, "", answer(opcodeIncrement, 21, "", "a", nine[1:]), failed, 0},
-		{"noop", "done", noop, ask(opcodeNoop, 0, "", "", ""), answer(opcodeNoop, 0, "", "", ""), status(StatusOK), 0},
 		{"flush", "a key means nothing to it", with(flush, func(r *Request) { r.Key = "a" }), ask(opcodeFlush, 0, "", "", ""), answer(opcodeFlush, 0, "", "", ""), status(StatusOK), 0},
 		{"version", "as it stands", version, ask(opcodeVersion, 0, "", "", ""), answer(opcodeVersion, 0, "", "", "1.6.18"), done(Reply{Line: "1.6.18"}), 0},
 		{"version with a key", "no version", version, "", answer(opcodeVersion, 0, "", "a", "1.6.18"), failed, 0},

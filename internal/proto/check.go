@@ -52,7 +52,7 @@ func check(req *Request) error {
 			return errCredentials
 		}
 		return nil
-	case OpVersion, OpFlushAll, OpNoop:
+	case OpVersion, OpFlushAll:
 		return nil
 	}
 	return ErrUnsupported

@@ -33,7 +33,7 @@ func (c Classic) Check(req *Request) error {
 func (c Classic) Tail() string { return "\r\n" }
 
 // AppendRequest implements Codec. Every get is one of the forms that return the
-// CAS; OpNoop is sent as version, the shortest command that changes nothing.
+// CAS.
 func (c Classic) AppendRequest(dst []byte, req *Request) []byte {
 	switch req.Op {
 	case OpGet:
@@ -42,7 +42,7 @@ func (c Classic) AppendRequest(dst []byte, req *Request) []byte {
 		dst = strconv.AppendInt(append(dst, "gats "...), req.Exptime, 10)
 		dst = append(append(dst, ' '), req.Key...)
 	case OpGetMulti:
-		return appendClassicMulti(dst, req)
+		return appendClassicMulti(dst, req.Keys)
 	case OpSet, OpAdd, OpReplace, OpAppend, OpPrepend:
 		return appendClassicStore(dst, req)
 	case OpDelete:
@@ -54,7 +54,7 @@ func (c Classic) AppendRequest(dst []byte, req *Request) []byte {
 		dst = append(append(dst, req.Op.String()...), ' ')
 		dst = append(append(dst, req.Key...), ' ')
 		dst = strconv.AppendUint(dst, req.Delta, 10)
-	case OpVersion, OpNoop:
+	case OpVersion:
 		dst = append(dst, "version"...)
 	case OpStats:
 		dst = append(dst, "stats"...)
@@ -69,16 +69,12 @@ func (c Classic) AppendRequest(dst []byte, req *Request) []byte {
 	return append(dst, "\r\n"...)
 }
 
-func appendClassicMulti(dst []byte, req *Request) []byte {
+func appendClassicMulti(dst []byte, keys []string) []byte {
 	dst = append(dst, "gets"...)
-	for _, key := range req.Keys {
+	for _, key := range keys {
 		dst = append(append(dst, ' '), key...)
 	}
-	dst = append(dst, "\r\n"...)
-	if req.Fence {
-		dst = append(dst, "mn\r\n"...)
-	}
-	return dst
+	return append(dst, "\r\n"...)
 }
 
 func appendClassicStore(dst []byte, req *Request) []byte {
@@ -100,7 +96,7 @@ func appendClassicStore(dst []byte, req *Request) []byte {
 
 // AppendKey makes the OpGet at the end of dst, or the gets that it has made one
 // of so far, a get of one key more. The reply is that of an OpGetMulti of all of
-// them, without Fence.
+// them.
 func (c Classic) AppendKey(dst []byte, key string) []byte {
 	dst = append(dst[:len(dst)-len("\r\n")], ' ')
 	return append(append(dst, key...), "\r\n"...)

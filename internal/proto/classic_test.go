@@ -33,7 +33,6 @@ var (
 	version = Request{Op: OpVersion, Opaque: 7}
 	stats   = Request{Op: OpStats, Opaque: 7}
 	flush   = Request{Op: OpFlushAll, Opaque: 7}
-	noop    = Request{Op: OpNoop, Opaque: 7}
 	auth    = Request{Op: OpAuth, Key: "user", Value: []byte("pass"), Opaque: 7}
 )
 
@@ -79,23 +78,14 @@ func TestClassicGet(t *testing.T) {
 }
 
 func TestClassicGetMulti(t *testing.T) {
-	fenced := with(some, func(r *Request) { r.Fence = true })
 	a, b, c := hit{0, 1, 11, TTLUnknown, "A"}, hit{1, 2, 12, TTLUnknown, "B"}, hit{2, 3, 13, TTLUnknown, "C"}
 	const va, vb, vc = "VALUE a 1 1 11\r\nA\r\n", "VALUE b 2 1 12\r\nB\r\n", "VALUE c 3 1 13\r\nC\r\n"
 	busy := refused(StatusServerError, "SERVER_ERROR busy")
-	busyBehind := func(h ...hit) outcome { o := busy; o.Hits = h; return o }
 	testWire(t, Classic{}, []wireCase{
 		{"all", "in the order of the keys", some, "gets a b c\r\n", va + vb + vc + "END\r\n", found(a, b, c), 0},
 		{"some", "misses are passed over", some, "", vb + "END\r\n", found(b), 0},
 		{"none", "no error", some, "", "END\r\n", found(), 0},
-		{"fenced", "MN ends it", fenced, "gets a b c\r\nmn\r\n", va + vc + "END\r\nMN\r\n", found(a, c), 0},
-		{"fenced, none", "MN ends it", fenced, "", "END\r\nMN\r\n", found(), 0},
-		{"fence missing", "waits for MN", fenced, "", "END\r\n", outcome{More: true}, 0},
-		{"fence broken", "a server without mn", fenced, "", "END\r\nERROR\r\n", failed, 0},
-		{"END twice", "a duplicated reply", fenced, "", "END\r\nEND\r\nMN\r\n", failed, 0},
-		{"MN too early", "a reply to another request", fenced, "", "MN\r\n", failed, 0},
-		{"MN unfenced", "nobody asked for it", some, "", "MN\r\n", failed, 0},
-		{"value behind END", "the list was over", fenced, "", "END\r\n" + va, failed, 0},
+		{"MN", "a reply to another request", some, "", "MN\r\n", failed, 0},
 		{"out of order", "a reply to another request", some, "", vb + va + "END\r\n", failed, 0},
 		{"hit twice", "a duplicated reply", some, "", va + va + "END\r\n", failed, 0},
 		{"another key", "a reply to another request", some, "", "VALUE d 1 1 11\r\nA\r\n", failed, 0},
@@ -104,11 +94,7 @@ func TestClassicGetMulti(t *testing.T) {
 			va + va + "END\r\n", found(a, hit{1, 1, 11, TTLUnknown, "A"}), 0},
 		{"refused", "a plain server ends with the error", some, "", "SERVER_ERROR busy\r\n", busy, 0},
 		{"refused inside", "a proxy goes on, a plain server does not", some, "", va + "SERVER_ERROR busy\r\n", failed, 0},
-		{"fenced, refused", "MN ends it", fenced, "", "SERVER_ERROR busy\r\nMN\r\n", busy, 0},
-		{"fenced, refused inside", "a proxy goes on", fenced, "", va + "SERVER_ERROR busy\r\n" + vc + "END\r\nMN\r\n", busyBehind(a, c), 0},
-		{"fenced, refused at the end", "a plain server leaves END out", fenced, "", va + "SERVER_ERROR busy\r\nMN\r\n", busyBehind(a), 0},
-		{"fenced, refused too often", "more often than there are keys", fenced, "", strings.Repeat("SERVER_ERROR busy\r\n", 4) + "END\r\nMN\r\n", failed, 0},
-		{"unauthenticated", "nothing more comes", fenced, "", "CLIENT_ERROR unauthenticated\r\n", refused(StatusAuth, "CLIENT_ERROR unauthenticated"), 0},
+		{"unauthenticated", "nothing more comes", some, "", "CLIENT_ERROR unauthenticated\r\n", refused(StatusAuth, "CLIENT_ERROR unauthenticated"), 0},
 	})
 }
 
@@ -158,7 +144,6 @@ func TestClassicLines(t *testing.T) {
 		{"version", "as it stands", version, "version\r\n", "VERSION 1.6.18\r\n", done(Reply{Line: "1.6.18"}), 0},
 		{"version refused", "before authentication", version, "", "CLIENT_ERROR unauthenticated\r\n", refused(StatusAuth, "CLIENT_ERROR unauthenticated"), 0},
 		{"too many connections", "unsolicited, and the server closes", version, "", "ERROR Too many open connections\r\n", failed, 0},
-		{"noop", "version changes nothing", noop, "version\r\n", "VERSION 1.6.18\r\n", done(Reply{Line: "1.6.18"}), 0},
 		{"flush", "done", flush, "flush_all\r\n", "OK\r\n", status(StatusOK), 0},
 		{"auth", "the exptime hides it where it is stored", auth, "set auth 0 -1 9\r\nuser pass\r\n", "STORED\r\n", status(StatusOK), 0},
 		{"auth refused", "the connection stays open", auth, "", "CLIENT_ERROR authentication failure\r\n", refused(StatusAuth, "CLIENT_ERROR authentication failure"), 0},

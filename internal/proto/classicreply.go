@@ -32,20 +32,24 @@ func (c Classic) Parse(buf []byte, req *Request, rep *Reply) (n int, step Step, 
 // parseValues reads the next line of a list of values, or the tail of one.
 func (c Classic) parseValues(buf []byte, req *Request, rep *Reply) (n int, step Step, err error) {
 	if rep.state == stateTail {
-		if n, err = cutTail(buf); n > 0 {
-			rep.state = stateNext
-		}
-		return n, StepMore, err
+		return parseTail(buf, rep)
 	}
 	line, n, err := cutLine(buf)
 	if n == 0 {
 		return 0, StepMore, err
 	}
-	if len(line) > 6 && string(line[:6]) == "VALUE " && rep.state != stateFence {
+	if len(line) > 6 && string(line[:6]) == "VALUE " {
 		return n, StepValue, c.parseValue(line[6:], req, rep)
 	}
-	step, err = parseEnd(line, req, rep)
-	return n, step, err
+	return n, StepDone, parseEnd(line, req, rep)
+}
+
+// parseTail reads what stands behind a value of a list.
+func parseTail(buf []byte, rep *Reply) (n int, step Step, err error) {
+	if n, err = cutTail(buf); n > 0 {
+		rep.state = stateNext
+	}
+	return n, StepMore, err
 }
 
 // parseValue reads "<key> <flags> <bytes> <cas unique>".
@@ -81,16 +85,6 @@ func (rep *Reply) matchKey(key []byte, req *Request) bool {
 	return false
 }
 
-// passKey notes that a refusal stood for one key of a multi-get. It bounds the
-// reply of a server that goes on refusing.
-func (rep *Reply) passKey(req *Request) error {
-	if rep.next >= len(req.Keys) {
-		return unexpected(req)
-	}
-	rep.next++
-	return nil
-}
-
 // hit notes the length of a value that is about to follow.
 func (rep *Reply) hit(size, limit uint64) error {
 	if size > limit {
@@ -103,40 +97,20 @@ func (rep *Reply) hit(size, limit uint64) error {
 // parseEnd reads a line that is not a value's head.
 //
 // A proxy answers a multi-get key by key, so that an error line in it does not
-// end the reply, while that of a plain server does. Behind a fence both end at
-// MN. Without one an error in the first place is taken for the end, and any
-// other, whose end cannot be known, costs the connection.
-func parseEnd(line []byte, req *Request, rep *Reply) (Step, error) {
-	fenced := req.Op == OpGetMulti && req.Fence
-	switch string(line) {
-	case "END":
-		if rep.state == stateFence {
-			break
-		}
-		if fenced {
-			rep.state = stateFence
-			return StepMore, nil
-		}
+// end the reply, while that of a plain server does. An error in the first place
+// is taken for the end, and any other, whose end cannot be known, costs the
+// connection.
+func parseEnd(line []byte, req *Request, rep *Reply) error {
+	switch {
+	case string(line) == "END":
 		if req.Op != OpGetMulti && rep.state == stateHead {
 			rep.Status = StatusMiss
 		}
-		return StepDone, nil
-	case "MN":
-		if rep.state == stateFence || fenced && rep.Status == StatusServerError {
-			return StepDone, nil
-		}
+		return nil
+	case rep.state == stateNext:
+		return unexpected(req)
 	}
-	if rep.state == stateFence || rep.state == stateNext && !fenced {
-		return StepMore, unexpected(req)
-	}
-	if err := refusal(line, req, rep); err != nil {
-		return StepMore, err
-	}
-	if fenced && rep.Status == StatusServerError {
-		rep.state = stateNext
-		return StepMore, rep.passKey(req)
-	}
-	return StepDone, nil
+	return refusal(line, req, rep)
 }
 
 // parseStats reads one line of a list of statistics. "stats reset" has none.
@@ -183,7 +157,7 @@ func parseLine(buf []byte, req *Request, rep *Reply) (n int, step Step, err erro
 			rep.Number = v
 			return n, StepDone, nil
 		}
-	case OpVersion, OpNoop:
+	case OpVersion:
 		if hasWord(line, "VERSION") {
 			line = skipBlanks(line[len("VERSION"):])
 			rep.Line = string(line[:min(len(line), maxLine)])

@@ -31,7 +31,7 @@ func (m Meta) AppendRequest(dst []byte, req *Request) []byte {
 	case OpGet, OpGetAndTouch, OpTouch:
 		dst = appendMetaGet(dst, req)
 	case OpGetMulti:
-		return appendMetaMulti(dst, req)
+		return appendMetaMulti(dst, req, 0)
 	case OpSet, OpAdd, OpReplace, OpAppend, OpPrepend:
 		dst = appendMetaStore(dst, req)
 	case OpDelete:
@@ -41,8 +41,6 @@ func (m Meta) AppendRequest(dst []byte, req *Request) []byte {
 		}
 	case OpIncrement, OpDecrement:
 		dst = appendMetaCounter(dst, req)
-	case OpNoop:
-		return append(dst, "mn\r\n"...)
 	default:
 		return Classic(m).AppendRequest(dst, req)
 	}
@@ -70,16 +68,17 @@ func appendMetaGet(dst []byte, req *Request) []byte {
 	return dst
 }
 
-// appendMetaMulti asks quietly, hits only, under opaques that name the key's
-// place. Quiet replies may wait in the server: the no-op drives them out.
-func appendMetaMulti(dst []byte, req *Request) []byte {
-	for i, key := range req.Keys {
-		dst = append(append(dst, "mg "...), key...)
-		dst = strconv.AppendUint(append(dst, " v f c q O"...), uint64(req.Opaque), 10)
+// appendMetaMulti asks for the keys from one on, under opaques that name their
+// place. Misses are asked for, too: quiet gets would need a no-op at the end,
+// which nothing verifies, and for which the server sends what it has gathered.
+func appendMetaMulti(dst []byte, req *Request, from int) []byte {
+	for i := from; i < len(req.Keys); i++ {
+		dst = append(append(dst, "mg "...), req.Keys[i]...)
+		dst = strconv.AppendUint(append(dst, " v f c O"...), uint64(req.Opaque), 10)
 		dst = strconv.AppendUint(append(dst, '.'), uint64(i), 10)
 		dst = append(dst, "\r\n"...)
 	}
-	return append(dst, "mn\r\n"...)
+	return dst
 }
 
 func appendMetaStore(dst []byte, req *Request) []byte {

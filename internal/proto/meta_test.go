@@ -59,27 +59,34 @@ func TestMetaGet(t *testing.T) {
 func TestMetaGetMulti(t *testing.T) {
 	a, c := hit{0, 1, 11, 60, "A"}, hit{2, 3, 13, TTLNone, "C"}
 	const va, vc = "VA 1 f1 c11 t60 O7.0\r\nA\r\n", "VA 1 f3 c13 t-1 O7.2\r\nC\r\n"
+	const no = "EN O7.0\r\nEN O7.1\r\nEN O7.2\r\n"
 	busy := refused(StatusServerError, "SERVER_ERROR busy")
+	allBusy := busy
 	busy.Hits = []hit{a, c}
 	testWire(t, Meta{}, []wireCase{
-		{"some", "misses are silent, MN ends it", some,
-			"mg a v f c q O7.0\r\nmg b v f c q O7.1\r\nmg c v f c q O7.2\r\nmn\r\n", va + vc + "MN\r\n", found(a, c), 0},
-		{"none", "no error", some, "", "MN\r\n", found(), 0},
-		{"no value wanted", "means nothing here", with(some, noValue), "", va + vc + "MN\r\n", found(a, c), 0},
-		{"placeholder", "no value yet", some, "", va + "VA 0 f0 c2 t30 O7.1 Z\r\n\r\n" + vc + "MN\r\n", found(a, c), 0},
-		{"refused for one key", "the others' values count", some, "", va + "SERVER_ERROR busy\r\n" + vc + "MN\r\n", busy, 0},
+		{"some", "the last key's answer ends it", some,
+			"mg a v f c O7.0\r\nmg b v f c O7.1\r\nmg c v f c O7.2\r\n", va + "EN O7.1\r\n" + vc, found(a, c), 0},
+		{"none", "no error", some, "", no, found(), 0},
+		{"no value wanted", "means nothing here", with(some, noValue), "", va + "EN O7.1\r\n" + vc, found(a, c), 0},
+		{"placeholder", "no value yet", some, "", va + "VA 0 f0 c2 t30 O7.1 Z\r\n\r\n" + vc, found(a, c), 0},
+		{"placeholder at the end", "no value yet", some, "", va + "EN O7.1\r\nVA 0 f0 c2 t30 O7.2 W\r\n\r\n", found(a), 0},
+		{"refused for one key", "the others' values count", some, "", va + "SERVER_ERROR busy\r\n" + vc, busy, 0},
+		{"refused for all", "each has an answer", some, "", strings.Repeat("SERVER_ERROR busy\r\n", 3), allBusy, 0},
 		{"unauthenticated", "nothing more comes", some, "", "CLIENT_ERROR unauthenticated\r\n", refused(StatusAuth, "CLIENT_ERROR unauthenticated"), 0},
 		{"misunderstood", "a request that we should not have sent", some, "", va + "CLIENT_ERROR bad command line format\r\n", failed, 0},
-		{"out of order", "a reply to another request", some, "", vc + va + "MN\r\n", failed, 0},
-		{"hit twice", "a duplicated reply", some, "", va + va + "MN\r\n", failed, 0},
+		{"out of order", "a reply to another request", some, "", vc + va + "EN O7.1\r\n", failed, 0},
+		{"one missing", "what another client's reply took with it", some, "", va + vc, failed, 0},
+		{"hit twice", "a duplicated reply", some, "", va + va, failed, 0},
+		{"miss twice", "a duplicated reply", some, "", "EN O7.0\r\nEN O7.0\r\n", failed, 0},
 		{"another opaque", "a reply to another request", some, "", "VA 1 f1 c11 t60 O8.0\r\nA\r\n", failed, 0},
 		{"opaque of a get", "a reply to another request", some, "", "VA 1 f1 c11 t60 O7\r\nA\r\n", failed, 0},
+		{"another's miss", "a reply to another request", some, "", "EN O8.0\r\n", failed, 0},
+		{"miss of a get", "a reply to another request", some, "", "EN O7\r\n", failed, 0},
 		{"place of no key", "a reply to another request", some, "", "VA 1 f1 c11 t60 O7.3\r\nA\r\n", failed, 0},
 		{"no place", "a reply to another request", some, "", "VA 1 f1 c11 t60 O7.\r\nA\r\n", failed, 0},
-		{"refused too often", "more often than there are keys", some, "", strings.Repeat("SERVER_ERROR busy\r\n", 4) + "MN\r\n", failed, 0},
-		{"hit after the last refusal", "all keys were passed", some, "", strings.Repeat("SERVER_ERROR busy\r\n", 3) + va + "MN\r\n", failed, 0},
-		{"miss", "quiet gets have none", some, "", "EN O7.0\r\n", failed, 0},
-		{"MN with more", "no no-op", some, "", "MN O7\r\n", failed, 0},
+		{"NF", "answers a delete", some, "", "NF O7.0\r\n", failed, 0},
+		{"HD", "answers a store", some, "", "HD O7.0\r\n", failed, 0},
+		{"MN", "answers a no-op", some, "", "MN\r\n", failed, 0},
 	})
 }
 
@@ -135,8 +142,6 @@ func TestMetaOthers(t *testing.T) {
 		{"incr, nothing", "no counter", incr, "", "VA 0 c21 O7\r\n\r\n", failed, 0},
 		{"incr, long", "no counter", incr, "", "VA 33 c21 O7\r\n", failed, 0},
 		{"incr, too long", "its end is not where it should be", incr, "", "VA 1 c21 O7\r\n12\r\n", failed, 0},
-		{"noop", "MN", noop, "mn\r\n", "MN\r\n", status(StatusOK), 0},
-		{"noop, HD", "answers a store", noop, "", "HD O7\r\n", failed, 0},
 		{"version", "has no meta form", version, "version\r\n", "VERSION 1.6.18\r\n", done(Reply{Line: "1.6.18"}), 0},
 		{"stats", "have no meta form", stats, "stats\r\n", "STAT pid 1\r\nEND\r\n", done(Reply{Stats: []Stat{{"pid", "1"}}}), 0},
 		{"flush", "has no meta form", flush, "flush_all\r\n", "OK\r\n", status(StatusOK), 0},

@@ -32,11 +32,8 @@ func (m Meta) parsePiece(buf []byte, req *Request, rep *Reply) (n int, step Step
 		if n, err = cutTail(buf); n == 0 {
 			return 0, StepMore, err
 		}
-		if req.Op != OpGetMulti {
-			return n, StepDone, nil
-		}
 		rep.state = stateHead
-		return n, StepMore, nil
+		return n, rep.metaEnd(req), nil
 	case stateNumber:
 		return parseCounter(buf, req, rep)
 	}
@@ -54,18 +51,12 @@ func (m Meta) parseHead(line []byte, req *Request, rep *Reply) (Step, error) {
 	if len(line) < 2 || len(line) > 2 && line[2] != ' ' {
 		return metaRefusal(line, req, rep)
 	}
-	switch string(line[:2]) {
-	case "VA":
+	if string(line[:2]) == "VA" {
 		size, flags, ok := field(skipBlanks(line[2:]))
 		if !ok {
 			return StepMore, fmt.Errorf("%w: a malformed VA line", ErrProtocol)
 		}
 		return m.parseValue(size, flags, req, rep)
-	case "MN":
-		if len(line) == 2 && (req.Op == OpNoop || req.Op == OpGetMulti) {
-			return StepDone, nil
-		}
-		return StepMore, unexpected(req)
 	}
 	status, ok := metaStatus(line[:2], req)
 	if !ok {
@@ -74,8 +65,19 @@ func (m Meta) parseHead(line []byte, req *Request, rep *Reply) (Step, error) {
 	if _, err := rep.readFlags(line[2:], req); err != nil {
 		return StepMore, err
 	}
-	rep.Status = status
-	return StepDone, nil
+	if req.Op != OpGetMulti {
+		rep.Status = status
+	}
+	return rep.metaEnd(req), nil
+}
+
+// metaEnd tells whether the reply is complete: that of a multi-get is when every
+// key has been answered.
+func (rep *Reply) metaEnd(req *Request) Step {
+	if req.Op == OpGetMulti && rep.next < len(req.Keys) {
+		return StepMore
+	}
+	return StepDone
 }
 
 // parseValue reads what follows "VA <size>".
@@ -120,7 +122,7 @@ func metaStatus(code []byte, req *Request) (Status, bool) {
 		return StatusOK, req.HasValue() || req.Op == OpDelete || req.Op == OpTouch ||
 			req.NoValue && (req.Op == OpGet || req.Op == OpGetAndTouch)
 	case "EN":
-		return StatusMiss, req.Op == OpGet || req.Op == OpGetAndTouch || req.Op == OpTouch
+		return StatusMiss, req.Op == OpGet || req.Op == OpGetAndTouch || req.Op == OpGetMulti || req.Op == OpTouch
 	case "NS":
 		return StatusNotStored, req.HasValue() || counter && req.Create
 	case "EX":
@@ -135,15 +137,16 @@ func metaStatus(code []byte, req *Request) (Status, bool) {
 }
 
 // metaRefusal reads an error line, which carries no opaque. In a multi-get it
-// stands for one of the keys, and the no-op ends the reply all the same.
+// stands for one key.
 func metaRefusal(line []byte, req *Request, rep *Reply) (Step, error) {
 	if err := refusal(line, req, rep); err != nil {
 		return StepMore, err
 	}
-	if req.Op == OpGetMulti && rep.Status != StatusAuth {
-		return StepMore, rep.passKey(req)
+	if req.Op != OpGetMulti || rep.Status == StatusAuth {
+		return StepDone, nil
 	}
-	return StepDone, nil
+	rep.next++
+	return rep.metaEnd(req), nil
 }
 
 // readFlags reads the flags of a reply in any order and verifies the opaque.
@@ -183,8 +186,8 @@ func (rep *Reply) readFlags(b []byte, req *Request) (placeholder bool, err error
 	return placeholder, nil
 }
 
-// readOpaque verifies the opaque; that of a multi-get ends in the place of its
-// key, and the places ascend.
+// readOpaque verifies the opaque; that of a multi-get ends in the place of the
+// key whose turn it is.
 func (rep *Reply) readOpaque(b []byte, req *Request) (rest []byte, ok bool) {
 	v, b, ok := number(b)
 	if !ok || v != uint64(req.Opaque) || req.Op != OpGetMulti {
@@ -194,10 +197,11 @@ func (rep *Reply) readOpaque(b []byte, req *Request) (rest []byte, ok bool) {
 		return b, false
 	}
 	v, b, ok = number(b[1:])
-	if !ok || v < uint64(rep.next) || v >= uint64(len(req.Keys)) {
+	if !ok || v != uint64(rep.next) {
 		return b, false
 	}
-	rep.Index, rep.next = int(v), int(v)+1
+	rep.Index = rep.next
+	rep.next++
 	return b, true
 }
 

@@ -44,7 +44,6 @@ const (
 	OpVersion
 	OpStats
 	OpFlushAll
-	OpNoop
 	OpAuth
 )
 
@@ -81,8 +80,6 @@ func (op Op) String() string {
 		return "stats"
 	case OpFlushAll:
 		return "flush_all"
-	case OpNoop:
-		return "noop"
 	case OpAuth:
 		return "auth"
 	}
@@ -94,7 +91,6 @@ type Request struct {
 	Op      Op
 	NoValue bool     // OpGet, OpGetAndTouch: the value is not wanted; a protocol that cannot leave it out sends it all the same
 	Create  bool     // OpIncrement, OpDecrement: an absent key is created with Initial and Exptime
-	Fence   bool     // OpGetMulti: the classic request is followed by a meta no-op, whose answer must end the reply
 	Key     string   // OpStats: the section, may be empty. OpAuth: the user name
 	Keys    []string // OpGetMulti
 	Value   []byte   // the stores; OpAuth: the password
@@ -155,7 +151,7 @@ const (
 	stateTail                // what stands behind a value
 	stateNumber              // meta: the digits of a counter, Size of them
 	stateNext                // classic: a value was read, another one or END follows
-	stateFence               // classic: END was read, MN follows
+	stateLast                // text: the classic list was read, the answer for the last key follows
 )
 
 // Step is what the caller of Parse must do next.
@@ -173,7 +169,7 @@ const (
 // connection whose line is longer than 2,048 bytes (protocol.txt, "Protocol").
 const MaxHead = 2048
 
-// Codec is one protocol. Its implementations are Classic, Meta and Binary.
+// Codec is one protocol. Its implementations are Classic, Meta, Text and Binary.
 type Codec interface {
 	// Check refuses what must not reach a server: bad keys (ErrKey), operations
 	// and fields that the protocol lacks (ErrUnsupported). It is called before
