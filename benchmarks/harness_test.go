@@ -18,8 +18,6 @@ import (
 func TestContenders(t *testing.T) {
 	cannot := map[string][]kind{
 		"memcachier": {getMulti},
-		"pingpong":   {set, getMulti, mix},
-		"blaster":    {set, getMulti, mix},
 	}
 	server := memcached.Start(t, "-t", "1", "-m", "512")
 	for _, contender := range clients {

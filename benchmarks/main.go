@@ -151,7 +151,11 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	reportTables(out, outcomes)
-	reportSummary(out, o.plan, outcomes, o.subject)
+	for _, c := range o.plan.contenders {
+		if c.name != o.plan.baseline {
+			reportSummary(out, o.plan, outcomes, c.name)
+		}
+	}
 	if o.benchstat != "" {
 		if err := writeBenchstat(o.benchstat, outcomes); err != nil {
 			return err

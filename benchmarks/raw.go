@@ -10,33 +10,54 @@ import (
 // Ping-pong and blaster are the limits: requests prepared beforehand, replies
 // counted by their bytes, no client in between.
 
+// exchange is what an operation sends, and how many bytes answer it.
+type exchange func(w workload, keys []string, store bool) (request string, reply int)
+
 // openPingPong gives every goroutine a connection of its own with one classic
 // request in flight: what a pool could reach at best.
 func openPingPong(cell cell) (runner, error) {
-	return openRaw(cell, cell.goroutines, 1, "get %s\r\n", func(key string) int {
-		if cell.kind == getMiss {
-			return len("END\r\n")
-		}
-		return len(fmt.Sprintf("VALUE %s 0 %d\r\n", key, cell.size)) + cell.size + len("\r\nEND\r\n")
-	})
+	return openRaw(cell, cell.goroutines, 1, classic)
 }
 
 // openBlaster keeps as many meta requests in flight as there are goroutines,
 // in one write per connection: what a pipeline could reach at best.
 func openBlaster(cell cell) (runner, error) {
 	conns := min(cell.goroutines, cell.blasterConns)
-	return openRaw(cell, conns, cell.goroutines/conns, "mg %s v\r\n", func(string) int {
-		if cell.kind == getMiss {
-			return len("EN\r\n")
-		}
-		return len(fmt.Sprintf("VA %d\r\n", cell.size)) + cell.size + len("\r\n")
-	})
+	return openRaw(cell, conns, cell.goroutines/conns, meta)
 }
 
-// openRaw opens conns connections with window requests in flight on each.
-// It cannot do workloads other than gets on one server.
-func openRaw(cell cell, conns, window int, request string, replyLen func(key string) int) (runner, error) {
-	if cell.kind != get && cell.kind != getInto && cell.kind != getMiss || len(cell.addrs) != 1 {
+func classic(w workload, keys []string, store bool) (request string, reply int) {
+	if store {
+		return fmt.Sprintf("set %s 0 0 %d\r\n%s\r\n", keys[0], w.size, w.value()), len("STORED\r\n")
+	}
+	reply = len("END\r\n")
+	for _, key := range keys {
+		if w.kind != getMiss {
+			reply += len(fmt.Sprintf("VALUE %s 0 %d\r\n\r\n", key, w.size)) + w.size
+		}
+	}
+	return "get " + strings.Join(keys, " ") + "\r\n", reply
+}
+
+func meta(w workload, keys []string, store bool) (request string, reply int) {
+	if store {
+		return fmt.Sprintf("ms %s %d\r\n%s\r\n", keys[0], w.size, w.value()), len("HD\r\n")
+	}
+	for _, key := range keys {
+		request += "mg " + key + " v\r\n"
+		if w.kind == getMiss {
+			reply += len("EN\r\n")
+		} else {
+			reply += len(fmt.Sprintf("VA %d\r\n\r\n", w.size)) + w.size
+		}
+	}
+	return request, reply
+}
+
+// openRaw opens conns connections with window requests in flight on each, to
+// one server.
+func openRaw(cell cell, conns, window int, bytes exchange) (runner, error) {
+	if len(cell.addrs) != 1 {
 		return nil, nil
 	}
 	s := stepper{}
@@ -59,33 +80,55 @@ func openRaw(cell cell, conns, window int, request string, replyLen func(key str
 				return nil, err
 			}
 		}
-		s.steps = append(s.steps, rawStep(nc, cell.keys(), i, window, request, replyLen))
+		s.steps = append(s.steps, rawStep(nc, cell.workload, i*len(cell.keys())/conns, window, bytes))
 	}
 	return s, nil
 }
 
-// rawStep writes window requests and reads the bytes of their replies.
-func rawStep(nc net.Conn, keys []string, start, window int, request string, replyLen func(key string) int) step {
-	var out strings.Builder
-	in := 0
-	for i := range window {
-		key := keys[(start+i)%len(keys)]
-		fmt.Fprintf(&out, request, key)
-		in += replyLen(key)
+// maxBlast bounds the bytes of requests in one write: a server that waits for its
+// replies to be read reads no more.
+const maxBlast = 256 << 10
+
+// blast is what goes out in one write.
+type blast struct {
+	requests   []byte
+	operations int
+	replies    int // bytes
+}
+
+// rawStep writes up to window requests and reads the bytes of their replies.
+func rawStep(nc net.Conn, w workload, start, window int, bytes exchange) step {
+	keys := w.keys()
+	blasts := make([]blast, 10) // of one operation each, in a mix: one is a set
+	turn := 0
+	for i := range blasts {
+		b := &blasts[i]
+		for ; b.operations < window && len(b.requests) < maxBlast; b.operations++ {
+			turn++
+			at := (start + turn*max(w.batch, 1)) % (len(keys) - w.batch)
+			request, reply := bytes(w, keys[at:at+max(w.batch, 1)], w.stores(turn))
+			b.requests, b.replies = append(b.requests, request...), b.replies+reply
+		}
 	}
-	requests, replies := []byte(out.String()), make([]byte, min(in, 256<<10))
+	buf := make([]byte, 256<<10)
+	next := 0
 	return func() (int, error) {
-		if _, err := nc.Write(requests); err != nil {
+		b := &blasts[next%len(blasts)]
+		next++
+		if _, err := nc.Write(b.requests); err != nil {
 			return 0, err
 		}
-		for left := in; left > 0; {
-			n, err := nc.Read(replies[:min(left, len(replies))])
-			if err != nil {
+		n := 0
+		for left := b.replies; left > 0; left -= n {
+			var err error
+			if n, err = nc.Read(buf[:min(left, len(buf))]); err != nil {
 				return 0, err
 			}
-			left -= n
 		}
-		return window, nil
+		if buf[n-1] != '\n' {
+			return 0, errWrong // another reply than was counted on
+		}
+		return b.operations, nil
 	}
 }
 

@@ -177,7 +177,7 @@ func (w workload) step(c client, keys []string, start int) step {
 		turn := start
 		return func() (int, error) {
 			turn++
-			if turn%10 == 0 {
+			if w.stores(turn) {
 				return set1()
 			}
 			return get1()
@@ -185,6 +185,9 @@ func (w workload) step(c client, keys []string, start int) step {
 	}
 	return get1
 }
+
+// stores tells whether the operation of that number is a set.
+func (w workload) stores(turn int) bool { return w.kind == set || w.kind == mix && turn%10 == 0 }
 
 // check says whether a get brought what was stored.
 func (w workload) check(got []byte, err error) error {
