@@ -50,7 +50,7 @@ func FuzzMetaReply(f *testing.F) {
 			"VA 1\r\nx\r\n", "EN\r\n", "HD\r\n"},
 		proto.OpGetAndTouch: {"VA 3 f4294967295 c18446744073709551615 t60 O7 X W\r\nabc\r\n", "NF  O7 \r\n"},
 		proto.OpGetMulti: {"VA 1 f1 c11 t60 O7.0\r\nA\r\nEN O7.1\r\nVA 1 f3 c13 t-1 O7.2\r\nC\r\n", "SERVER_ERROR busy\r\nEN O7.1\r\nEN O7.2\r\n",
-			"VA 1 O7.0\r\nA\r\nVA 1 O7.0\r\nA\r\nEN O7.2\r\n", "SERVER_ERROR a\r\nSERVER_ERROR b\r\nSERVER_ERROR c\r\n"},
+			"VA 1 O7.0\r\nA\r\nVA 1 O7.0\r\nA\r\nEN O7.2\r\n", "EN O7.0\r\nEN O7.1\r\nVA 1 O7.2 O7.3\r\nC\r\n", "SERVER_ERROR a\r\nSERVER_ERROR b\r\nSERVER_ERROR c\r\n"},
 		proto.OpSet:       {"HD c21 O7\r\n", "EX c0 O7\r\n", "NF c0 O7\r\n", "NS c0 O7\r\n", "SERVER_ERROR object too large for cache\r\n"},
 		proto.OpDelete:    {"HD O7\r\n", "NF O7\r\n", "EX O7\r\n"},
 		proto.OpTouch:     {"HD O7\r\n", "EN O7\r\n"},

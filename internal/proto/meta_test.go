@@ -84,6 +84,8 @@ func TestMetaGetMulti(t *testing.T) {
 		{"miss of a get", "a reply to another request", some, "", "EN O7\r\n", failed, 0},
 		{"place of no key", "a reply to another request", some, "", "VA 1 f1 c11 t60 O7.3\r\nA\r\n", failed, 0},
 		{"no place", "a reply to another request", some, "", "VA 1 f1 c11 t60 O7.\r\nA\r\n", failed, 0},
+		{"two opaques", "a line answers one key", some, "", "EN O7.0 O7.1\r\nEN O7.2\r\n", failed, 0},
+		{"opaque behind the last", "no key has that place", some, "", va + "EN O7.1\r\nVA 1 f3 c13 O7.2 O7.3\r\nC\r\n", failed, 0},
 		{"NF", "answers a delete", some, "", "NF O7.0\r\n", failed, 0},
 		{"HD", "answers a store", some, "", "HD O7.0\r\n", failed, 0},
 		{"MN", "answers a no-op", some, "", "MN\r\n", failed, 0},

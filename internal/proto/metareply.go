@@ -169,8 +169,9 @@ func (rep *Reply) readFlags(b []byte, req *Request) (placeholder bool, err error
 		case 't':
 			rep.TTL, b, ok = ttl(b)
 		case 'O':
+			again := verified // for a line that answers one key, and would pass two
 			b, verified = rep.readOpaque(b, req)
-			ok = verified
+			ok = verified && !again
 		case 'W', 'Z':
 			placeholder = true
 		default:
