@@ -311,9 +311,16 @@ func TestRefusals(t *testing.T) {
 			if err := c.DeleteMulti(ctx, []string{"a", "b"}); !errors.As(err, &said) {
 				t.Errorf("DeleteMulti: got %v, want the server's words", err)
 			}
+			for _, n := range []int{2, 100} { // Text asks for many keys in another way
+				_, keys := batchOf(n, 1)
+				var multi *memcache.MultiError
+				if _, err := c.GetMulti(ctx, keys); !errors.As(err, &multi) || !errors.As(err, &said) || len(multi.Errs) != n {
+					t.Errorf("GetMulti of %d: got %v, want the server's words for each", n, err)
+				}
+			}
 			s.SetFault(memcachetest.Fault{})
-			if n := c.Stats().Nodes[0]; !n.Up || n.Lost != 0 || n.Refused != 4 {
-				t.Errorf("got %+v, want a node that is up, 4 refusals, no lost connection", n)
+			if n := c.Stats().Nodes[0]; !n.Up || n.Lost+n.Protocol != 0 || n.Refused != 6 {
+				t.Errorf("got %+v, want a node that is up, 6 refusals, no lost connection", n)
 			}
 			must(t, c.Ping(ctx))
 		})

@@ -20,8 +20,8 @@ type Protocol uint8
 const (
 	// Text is ASCII: meta commands on servers that have them as this client
 	// needs them (from 1.6.18 on), classic ones elsewhere. Every new connection
-	// asks its server for the version. Multi-gets are classic in any case:
-	// servers answer them with less work.
+	// asks its server for the version. Multi-gets of many keys are classic but
+	// for one key: servers answer them with less work.
 	Text Protocol = iota
 
 	// Classic is ASCII with classic commands only. It lacks DeleteCAS and

@@ -64,13 +64,14 @@ func manyKeys(value string) (c struct {
 		classic.WriteString(asList)
 		meta.WriteString(asMeta)
 		binary.WriteString(packet(0, reply{opcode: opcodeGetKQ, opaque: 123456, extras: "\x00\x00\x00\x05", key: key, value: value, cas: 20}))
-		if i < 99 {
-			text.WriteString(asList)
+		if i == 0 {
+			text.WriteString(asMeta)
 		} else {
-			text.WriteString("END\r\n" + asMeta)
+			text.WriteString(asList)
 		}
 	}
 	classic.WriteString("END\r\n")
+	text.WriteString("END\r\nMN\r\n")
 	binary.WriteString(packet(0, reply{opcode: opcodeNoop, opaque: 123456}))
 	c.replies = map[string]string{"Classic": classic.String(), "Meta": meta.String(), "Binary": binary.String(), "Text": text.String()}
 	return c

@@ -31,7 +31,7 @@ func (m Meta) AppendRequest(dst []byte, req *Request) []byte {
 	case OpGet, OpGetAndTouch, OpTouch:
 		dst = appendMetaGet(dst, req)
 	case OpGetMulti:
-		return appendMetaMulti(dst, req, 0)
+		return appendMetaMulti(dst, req, len(req.Keys))
 	case OpSet, OpAdd, OpReplace, OpAppend, OpPrepend:
 		dst = appendMetaStore(dst, req)
 	case OpDelete:
@@ -68,12 +68,12 @@ func appendMetaGet(dst []byte, req *Request) []byte {
 	return dst
 }
 
-// appendMetaMulti asks for the keys from one on, under opaques that name their
+// appendMetaMulti asks for the first n keys, under opaques that name their
 // place. Misses are asked for, too: quiet gets would need a no-op at the end,
 // which nothing verifies, and for which the server sends what it has gathered.
-func appendMetaMulti(dst []byte, req *Request, from int) []byte {
-	for i := from; i < len(req.Keys); i++ {
-		dst = append(append(dst, "mg "...), req.Keys[i]...)
+func appendMetaMulti(dst []byte, req *Request, n int) []byte {
+	for i, key := range req.Keys[:n] {
+		dst = append(append(dst, "mg "...), key...)
 		dst = strconv.AppendUint(append(dst, " v f c O"...), uint64(req.Opaque), 10)
 		dst = strconv.AppendUint(append(dst, '.'), uint64(i), 10)
 		dst = append(dst, "\r\n"...)

@@ -147,11 +147,12 @@ type state uint8
 
 // The states. Those of a codec that has no use for one never reach it.
 const (
-	stateHead   state = iota // the first line or header of the reply, or of the next part of it
-	stateTail                // what stands behind a value
-	stateNumber              // meta: the digits of a counter, Size of them
-	stateNext                // classic: a value was read, another one or END follows
-	stateLast                // text: the classic list was read, the answer for the last key follows
+	stateHead    state = iota // the first line or header of the reply, or of the next part of it
+	stateTail                 // what stands behind a value
+	stateNumber               // meta: the digits of a counter, Size of them
+	stateNext                 // classic: a value was read, another one or END follows
+	stateRefused              // text: an error line of the list was read, which may be its end
+	stateEnd                  // text: END of the list was read, MN follows
 )
 
 // Step is what the caller of Parse must do next.

@@ -4,9 +4,10 @@ package proto
 // Meta, but for multi-gets of many keys, which the server answers with less work
 // as one classic command. The zero value is ready for use.
 //
-// Values of such a multi-get are verified by their keys. The last key is asked
-// for with a meta get, whose answer carries the opaque and proves that the list
-// before it was complete and this request's.
+// Of such a multi-get the first key is asked for with a meta get, whose answer
+// carries the opaque and proves that what follows is this request's. The values
+// of the list are verified by their keys, and a no-op ends it: an error line
+// alone does not, for a proxy goes on behind it and a plain server does not.
 type Text struct {
 	MaxValue int // the largest value accepted in a reply, in bytes; 0 means DefaultMaxValue
 }
@@ -31,60 +32,65 @@ func (t Text) AppendRequest(dst []byte, req *Request) []byte {
 	if !t.lists(req) {
 		return Meta(t).AppendRequest(dst, req)
 	}
-	last := len(req.Keys) - 1
-	return appendMetaMulti(appendClassicMulti(dst, req.Keys[:last]), req, last)
+	dst = appendMetaMulti(dst, req, 1)
+	dst = appendClassicMulti(dst, req.Keys[1:])
+	return append(dst, "mn\r\n"...)
 }
 
 // Parse implements Codec.
 func (t Text) Parse(buf []byte, req *Request, rep *Reply) (n int, step Step, err error) {
-	for t.lists(req) && rep.next < len(req.Keys) && rep.state != stateLast {
+	if !t.lists(req) {
+		return Meta(t).Parse(buf, req, rep)
+	}
+	for {
 		var k int
-		k, step, err = t.parseList(buf[n:], req, rep)
+		k, step, err = t.parsePiece(buf[n:], req, rep)
 		n += k
-		if k == 0 && rep.state != stateLast || step != StepMore || err != nil {
+		if k == 0 || step != StepMore || err != nil {
 			return n, step, err
 		}
 	}
-	k, step, err := Meta(t).Parse(buf[n:], req, rep)
-	return n + k, step, err
 }
 
-// parseList reads the next line of the answer to the classic get, or the tail of
-// a value. A proxy answers key by key and puts END behind an error line, a plain
-// server does not: what follows there is the answer for the last key.
-func (t Text) parseList(buf []byte, req *Request, rep *Reply) (n int, step Step, err error) {
-	last := len(req.Keys) - 1
-	if rep.state == stateTail {
+// parsePiece reads the next line of the answer to a meta get and a list, or the
+// tail of a value.
+func (t Text) parsePiece(buf []byte, req *Request, rep *Reply) (n int, step Step, err error) {
+	switch {
+	case rep.state == stateTail:
 		return parseTail(buf, rep)
+	case rep.next == 0:
+		return Meta(t).parsePiece(buf, req, rep)
 	}
 	line, n, err := cutLine(buf)
 	if n == 0 {
 		return 0, StepMore, err
 	}
+	if len(line) > 6 && string(line[:6]) == "VALUE " && rep.state != stateEnd {
+		return n, StepValue, Classic(t).parseValue(line[6:], req, rep)
+	}
+	step, err = parseListEnd(line, req, rep)
+	return n, step, err
+}
+
+// parseListEnd reads a line of a list that is not a value's head: END, an error
+// line, which a plain server sends instead of it, or the no-op's answer behind
+// either.
+func parseListEnd(line []byte, req *Request, rep *Reply) (Step, error) {
 	switch {
-	case len(line) > 6 && string(line[:6]) == "VALUE ":
-		if err := Classic(t).parseValue(line[6:], req, rep); err != nil {
-			return n, StepMore, err
-		}
-		if rep.Index == last {
-			return n, StepMore, unexpected(req)
-		}
-		return n, StepValue, nil
+	case string(line) == "MN" && (rep.state == stateEnd || rep.state == stateRefused):
+		return StepDone, nil
+	case rep.state == stateEnd:
+		return StepMore, unexpected(req)
 	case string(line) == "END":
-		rep.state, rep.next = stateLast, last
-		return n, StepMore, nil
-	case rep.Status == StatusServerError && (hasWord(line, "VA") || hasWord(line, "EN")):
-		rep.state, rep.next = stateLast, last
-		return 0, StepMore, nil
-	case rep.next == last:
-		return n, StepMore, unexpected(req) // more answers than keys
+		rep.state = stateEnd
+		return StepMore, nil
 	}
 	if err := refusal(line, req, rep); err != nil {
-		return n, StepMore, err
+		return StepMore, err
 	}
 	if rep.Status == StatusAuth {
-		return n, StepDone, nil
+		return StepDone, nil
 	}
-	rep.next++
-	return n, StepMore, nil
+	rep.state = stateRefused
+	return StepMore, rep.passKey(req)
 }
