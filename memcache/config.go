@@ -20,8 +20,8 @@ type Protocol uint8
 const (
 	// Text is ASCII: meta commands on servers that have them as this client
 	// needs them (from 1.6.18 on), classic ones elsewhere. Every new connection
-	// asks its server for the version. Multi-gets of many keys are classic but
-	// for one key: servers answer them with less work.
+	// asks its server for the version. A GetMulti of many keys is classic in any
+	// case: servers answer it with less work.
 	Text Protocol = iota
 
 	// Classic is ASCII with classic commands only. It lacks DeleteCAS and
@@ -29,8 +29,9 @@ const (
 	// Servers before 1.5 lack GetAndTouch and HeadAndTouch.
 	Classic
 
-	// Meta is ASCII with meta commands only, for servers from 1.6.18 on. It alone
-	// tells Item.Left.
+	// Meta is ASCII with meta commands only, for servers from 1.6.18 on. They alone
+	// tell Item.Left, and an empty placeholder that another client wants to fill
+	// ("mg" with N), which is a miss, from an empty value.
 	Meta
 
 	// Binary is the binary protocol. Servers discourage it since 1.6, and their

@@ -29,11 +29,13 @@ type Item struct {
 
 	// Left is how long the item had still to live when GetAndTouch or
 	// HeadAndTouch found it, before they gave it a new TTL, in whole seconds.
-	// Negative: for ever. 0: not known; only Meta tells it. Stores ignore it.
+	// Negative: for ever. 0: not known; only meta commands tell it (Meta, and Text
+	// where the server has them). Stores ignore it.
 	Left time.Duration
 
 	// CAS numbers the versions of an item. It comes from reads, and from stores
-	// where the protocol tells it (Meta, Binary; else they set it to 0).
+	// where the protocol tells it (Meta, Binary, Text with meta commands; else they
+	// set it to 0).
 	CAS uint64
 
 	origin node.Origin // of CAS

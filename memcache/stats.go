@@ -9,7 +9,9 @@ type Stats struct {
 }
 
 // NodeStats is what a Client has done at one node since New, or since SetRing
-// brought the node in. Reads count by key, other operations by request.
+// brought the node in. Hits and Misses count keys. All other operations, and
+// reads that were refused or failed, count by request, of which a GetMulti makes
+// one for up to 100 keys.
 type NodeStats struct {
 	ID, Addr string
 

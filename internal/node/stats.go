@@ -20,7 +20,8 @@ type Stats struct {
 	Outcomes
 }
 
-// Outcomes counts how operations ended. Reads count by key.
+// Outcomes counts how operations ended: hits and misses by key, all else by
+// request.
 type Outcomes struct {
 	Hits, Misses            uint64
 	Done                    uint64 // others that were answered and not refused

@@ -187,13 +187,3 @@ func binaryStatus(status uint16, req *Request) Status {
 	}
 	return StatusServerError
 }
-
-// passKey notes that a refusal stood for one key of a multi-get. It bounds the
-// reply of a server that goes on refusing.
-func (rep *Reply) passKey(req *Request) error {
-	if rep.next >= len(req.Keys) {
-		return unexpected(req)
-	}
-	rep.next++
-	return nil
-}

@@ -85,6 +85,16 @@ func (rep *Reply) matchKey(key []byte, req *Request) bool {
 	return false
 }
 
+// passKey notes that a refusal stood for one key of a multi-get. It bounds the
+// reply of a server that goes on refusing.
+func (rep *Reply) passKey(req *Request) error {
+	if rep.next >= len(req.Keys) {
+		return unexpected(req)
+	}
+	rep.next++
+	return nil
+}
+
 // hit notes the length of a value that is about to follow.
 func (rep *Reply) hit(size, limit uint64) error {
 	if size > limit {

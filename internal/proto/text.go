@@ -7,7 +7,8 @@ package proto
 // Of such a multi-get the first key is asked for with a meta get, whose answer
 // carries the opaque and proves that what follows is this request's. The values
 // of the list are verified by their keys, and a no-op ends it: an error line
-// alone does not, for a proxy goes on behind it and a plain server does not.
+// alone does not, for a proxy goes on behind it and a plain server does not. The
+// list does not tell an empty placeholder from an empty value.
 type Text struct {
 	MaxValue int // the largest value accepted in a reply, in bytes; 0 means DefaultMaxValue
 }

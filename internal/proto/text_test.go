@@ -39,6 +39,7 @@ func TestTextGetMulti(t *testing.T) {
 		{"only the first", "an empty list", list, "", va + end + mn, found(a), 0},
 		{"none", "no error", list, "", none + end + mn, found(), 0},
 		{"placeholder in front", "no value yet", list, "", "VA 0 f0 c27 t30 O7.0 W\r\n\r\n" + vb + end + mn, found(b), 27},
+		{"empty value", "or a placeholder, which classic does not tell from one", list, "", va + "VALUE b 2 0 12\r\n\r\n" + end + mn, found(a, hit{1, 2, 12, TTLUnknown, ""}), 0},
 		{"no MN", "waits for it", list, "", va + vb + end, outcome{Hits: []hit{a, b}, More: true}, 0},
 		{"no END", "the list is not complete", list, "", va + vb + mn, failed, 0},
 		{"no list", "it is not complete", list, "", va + mn, failed, 0},
