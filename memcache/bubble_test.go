@@ -57,3 +57,30 @@ func TestBubble(t *testing.T) {
 		})
 	}
 }
+
+// TestBubbleDelay: a slow server is as slow for many keys as for one, in every
+// protocol, however many commands they go out as.
+func TestBubbleDelay(t *testing.T) {
+	const delay = 100 * time.Millisecond
+	for _, p := range protocols {
+		t.Run(protocolName(p), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := memcachetest.NewMemServer()
+				defer s.Close()
+				c, err := memcache.New(memcache.Config{Nodes: "n1:cache:11211", Protocol: p, DialContext: s.DialContext})
+				must(t, err)
+				defer c.Close()
+				items, keys := batchOf(100, 10)
+				must(t, c.SetMulti(ctx, items))
+				s.SetFault(memcachetest.Fault{Delay: delay})
+				for _, n := range []int{1, 20, 100} {
+					begin := time.Now()
+					found, err := c.GetMulti(ctx, keys[:n])
+					if d := time.Since(begin); err != nil || len(found) != n || d != delay {
+						t.Errorf("%d keys: got %d, %v after %v, want all after %v", n, len(found), err, d, delay)
+					}
+				}
+			})
+		})
+	}
+}

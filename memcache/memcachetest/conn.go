@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 )
 
 const (
@@ -29,8 +30,9 @@ type conn struct {
 	words [][]byte      // of the line at hand
 
 	authenticated bool
-	fault         Fault // in force for the command at hand
-	start         int   // of its reply in out
+	fault         Fault     // in force for the command at hand
+	start         int       // of its reply in out
+	due           time.Time // when out may leave; zero: at once
 
 	hangUpOnce sync.Once
 	gone       chan struct{} // closed by hangUp
@@ -111,6 +113,9 @@ func (in *input) Read(p []byte) (int, error) {
 // flush sends the replies. A server that hangs sends none.
 func (c *conn) flush() error {
 	if len(c.out) == 0 || c.err != nil {
+		return c.err
+	}
+	if c.err = c.awaitDue(); c.err != nil {
 		return c.err
 	}
 	if _, c.err = c.awaitHealth(); c.err != nil {

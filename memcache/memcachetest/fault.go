@@ -25,8 +25,9 @@ type Fault struct {
 	// not executed.
 	Reset bool
 
-	// Delay passes between a command's execution and its reply. Pipelined
-	// commands wait one after the other.
+	// Delay passes between a command's execution and its reply. Commands that
+	// come together are answered together, as over a long way: the many that
+	// make one GetMulti wait once.
 	Delay time.Duration
 
 	// Truncate sends that many bytes of a reply at most, then closes the
@@ -132,7 +133,7 @@ func (c *conn) spoil() error {
 		return nil
 	}
 	if f.Delay > 0 {
-		if err := c.delay(f.Delay); err != nil {
+		if err := c.holdBack(f.Delay); err != nil {
 			return err
 		}
 	}
@@ -146,21 +147,33 @@ func (c *conn) spoil() error {
 	return nil
 }
 
-// delay sends what is older than the reply and waits.
-func (c *conn) delay(d time.Duration) error {
-	reply := bytes.Clone(c.out[c.start:])
-	c.out = c.out[:c.start]
-	if err := c.flush(); err != nil {
-		return err
+// holdBack lets the reply, and what is going to gather behind it, leave in d.
+// What is older and was not held back leaves now.
+func (c *conn) holdBack(d time.Duration) error {
+	if c.due.IsZero() {
+		reply := bytes.Clone(c.out[c.start:])
+		c.out = c.out[:c.start]
+		if err := c.flush(); err != nil {
+			return err
+		}
+		c.out, c.start = append(c.out, reply...), 0
 	}
-	c.out, c.start = append(c.out, reply...), 0
-	timer := time.NewTimer(d)
+	c.due = time.Now().Add(d)
+	return nil
+}
+
+// awaitDue returns when what is held back may leave.
+func (c *conn) awaitDue() error {
+	if c.due.IsZero() {
+		return nil
+	}
+	timer := time.NewTimer(time.Until(c.due))
 	defer timer.Stop()
+	c.due = time.Time{}
 	select {
 	case <-timer.C:
 		return nil
 	case <-c.gone:
-		c.out = nil
 		return errClose
 	}
 }

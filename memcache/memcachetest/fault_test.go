@@ -167,8 +167,8 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-// Replies that were ready leave before the one that is late.
-func TestDelayKeepsNothingElseBack(t *testing.T) {
+// Commands that come together wait once; what comes behind them waits for itself.
+func TestDelayTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewMemServer()
 		defer s.Close()
@@ -176,10 +176,12 @@ func TestDelayKeepsNothingElseBack(t *testing.T) {
 		c.nc.SetDeadline(time.Now().Add(time.Hour))
 		s.SetFault(Fault{Delay: time.Second})
 		start := time.Now()
-		c.send("mn\r\nmn\r\nmn\r\n")
-		for i := range 3 {
+		c.send("mn\r\nmn\r\n")
+		synctest.Wait()
+		c.send("mn\r\n")
+		for i, want := range []time.Duration{time.Second, time.Second, 2 * time.Second} {
 			c.want("", "MN\r\n")
-			if got, want := time.Since(start), time.Duration(i+1)*time.Second; got != want {
+			if got := time.Since(start); got != want {
 				t.Errorf("reply %d after %v, want %v", i, got, want)
 			}
 		}
