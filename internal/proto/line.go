@@ -108,8 +108,10 @@ func refusal(line []byte, req *Request, rep *Reply) error {
 	default:
 		return unexpected(req)
 	}
-	word, rest, _ := bytes.Cut(line, []byte(" "))
-	rep.Line = words(string(word)+" ", rest, req)
+	if rep.Line == "" || rep.Status == StatusAuth { // else another key was refused before
+		word, rest, _ := bytes.Cut(line, []byte(" "))
+		rep.Line = words(string(word)+" ", rest, req)
+	}
 	return nil
 }
 

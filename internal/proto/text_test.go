@@ -59,6 +59,7 @@ func TestTextGetMulti(t *testing.T) {
 		{"refused in front only", "the list is not complete", list, "", busy + mn, failed, 0},
 		{"refused everywhere", "a plain server in need", list, "", busy + busy + mn, refusedWith(), 0},
 		{"refused for every key", "a proxy that reaches no server", list, "", strings.Repeat(busy, maxMetaKeys+1) + end + mn, refusedWith(), 0},
+		{"refused in other words", "the first are kept", list, "", busy + "SERVER_ERROR gone\r\n" + end + mn, refusedWith(), 0},
 		{"refused too often", "more often than there are keys", list, "", strings.Repeat(busy, maxMetaKeys+2), failed, 0},
 		{"refused behind END", "a no-op cannot be", list, "", va + end + busy, failed, 0},
 		{"unauthenticated", "nothing more comes", list, "", "CLIENT_ERROR unauthenticated\r\n", refused(StatusAuth, "CLIENT_ERROR unauthenticated"), 0},
