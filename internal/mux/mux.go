@@ -103,6 +103,7 @@ var errStray = fmt.Errorf("%w: bytes that nobody asked for", proto.ErrProtocol)
 type Config struct {
 	Codec   proto.Codec
 	Timeout time.Duration // bound of a call whose ctx has no earlier one, and of a connection without progress; must be positive
+	Tally   *Tally        // where answers are counted; nil: nowhere that could be seen
 	Strict  bool          // replies are not told apart by themselves (classic): look for stray bytes before every request that finds the connection idle
 }
 
@@ -173,6 +174,9 @@ func New(nc net.Conn, cfg Config) *Conn {
 		born:   time.Now(),
 		window: MaxInFlight,
 		in:     input{buf: make([]byte, readBufMin)},
+	}
+	if c.cfg.Tally == nil {
+		c.cfg.Tally = new(Tally)
 	}
 	c.turn <- struct{}{}
 	c.transport = nc

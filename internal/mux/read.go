@@ -149,12 +149,18 @@ func (c *Conn) settle(self *Call, n int, err error) (released bool) {
 	woken := room[:0]
 	c.mu.Lock()
 	if c.err == nil {
+		var sums answers
 		for _, call := range c.queue.pop(n, room[:0]) {
-			if call.state != abandoned && call.finish() {
+			if call.state == abandoned {
+				continue
+			}
+			sums.count(call)
+			if call.finish() {
 				woken = append(woken, call) // in place: it is never ahead
 			}
 		}
 		if n > 0 {
+			c.cfg.Tally.add(&sums)
 			c.answered, c.window = c.heard.Load(), c.in.window()
 		}
 		if err == nil && c.queue.len() == 0 {

@@ -52,7 +52,7 @@ func (n *Node) open(ctx context.Context) (*mux.Conn, dialect, error) {
 		return nil, dialect{}, err
 	}
 	_, strict := d.codec.(proto.Classic)
-	return mux.New(nc, mux.Config{Codec: d.codec, Timeout: n.cfg.Timeout, Strict: strict}), d, nil
+	return mux.New(nc, mux.Config{Codec: d.codec, Timeout: n.cfg.Timeout, Tally: &n.answers, Strict: strict}), d, nil
 }
 
 // dialNet connects, and secures the connection if TLS is wanted.

@@ -104,10 +104,11 @@ type Node struct {
 	gone  chan struct{} // closed when Close is done
 
 	// Atomic.
-	dials  atomic.Uint32 // connections made
-	down   atomic.Pointer[outage]
-	closed atomic.Bool
-	counts counters
+	dials   atomic.Uint32 // connections made
+	down    atomic.Pointer[outage]
+	closed  atomic.Bool
+	counts  counters
+	answers mux.Tally // of all connections
 }
 
 // New returns the Node that cfg describes. It does no I/O.
@@ -279,7 +280,6 @@ func (n *Node) finish(ctx context.Context, call *Call, err error) (*Call, error)
 			return nil, err
 		}
 	}
-	n.counts.answered(call)
 	return call, nil
 }
 

@@ -36,51 +36,16 @@ type Outcomes struct {
 	Dials, DialErrors       uint64
 }
 
-// counters are Outcomes in the making. All are atomic.
+// counters are the Outcomes of operations that were not answered. All are atomic.
 type counters struct {
-	hits, misses            atomic.Uint64
-	done                    atomic.Uint64
-	refused                 atomic.Uint64
-	invalid                 atomic.Uint64
-	timeouts                atomic.Uint64
-	cancelled               atomic.Uint64
-	lost                    atomic.Uint64
-	violations              atomic.Uint64
-	down                    atomic.Uint64
-	bytesRead, bytesWritten atomic.Uint64
-	dialErrors              atomic.Uint64
-}
-
-// answered counts a call with its reply.
-func (c *counters) answered(call *Call) {
-	switch {
-	case call.Req.Op == proto.OpGetMulti:
-		var bytes uint64
-		for i := range call.Items {
-			bytes += uint64(len(call.Items[i].Value))
-		}
-		c.bytesRead.Add(bytes)
-		c.hits.Add(uint64(len(call.Items)))
-		if call.Rep.Status == proto.StatusOK {
-			c.misses.Add(uint64(len(call.Req.Keys) - len(call.Items)))
-			return
-		}
-		c.refused.Add(1)
-	case call.Rep.Status == proto.StatusOK && isRead(call.Req.Op):
-		c.hits.Add(1)
-		c.bytesRead.Add(uint64(len(call.Value)))
-	case call.Rep.Status == proto.StatusMiss && isRead(call.Req.Op):
-		c.misses.Add(1)
-	case call.Rep.Status == proto.StatusOK, call.Rep.Status == proto.StatusMiss:
-		c.done.Add(1)
-		c.bytesWritten.Add(uint64(len(call.Req.Value)))
-	default:
-		c.refused.Add(1)
-	}
-}
-
-func isRead(op proto.Op) bool {
-	return op == proto.OpGet || op == proto.OpGetAndTouch || op == proto.OpGetMulti
+	refused    atomic.Uint64 // for the server, which has not seen them
+	invalid    atomic.Uint64
+	timeouts   atomic.Uint64
+	cancelled  atomic.Uint64
+	lost       atomic.Uint64
+	violations atomic.Uint64
+	down       atomic.Uint64
+	dialErrors atomic.Uint64
 }
 
 // failed counts a call without a reply.
@@ -117,13 +82,13 @@ func (n *Node) Stats() Stats {
 			s.InFlight += c.InFlight()
 		}
 	}
-	c := &n.counts
+	c, a := &n.counts, &n.answers
 	s.Outcomes = Outcomes{
-		Hits: c.hits.Load(), Misses: c.misses.Load(), Done: c.done.Load(),
-		Refused: c.refused.Load(), Invalid: c.invalid.Load(),
+		Hits: a.Hits.Load(), Misses: a.Misses.Load(), Done: a.Done.Load(),
+		Refused: a.Refused.Load() + c.refused.Load(), Invalid: c.invalid.Load(),
 		Timeouts: c.timeouts.Load(), Cancelled: c.cancelled.Load(),
 		Lost: c.lost.Load(), Violations: c.violations.Load(), Down: c.down.Load(),
-		BytesRead: c.bytesRead.Load(), BytesWritten: c.bytesWritten.Load(),
+		BytesRead: a.BytesRead.Load(), BytesWritten: a.BytesWritten.Load(),
 		Dials: uint64(n.dials.Load()), DialErrors: c.dialErrors.Load(),
 	}
 	return s
