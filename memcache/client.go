@@ -190,6 +190,10 @@ func (c *Client) locate(t *topology, key string) *node.Node {
 
 // do sends a request to the node of its key and waits for the answer. After nil
 // the caller must free the call that it returns. Op is the method's name.
+//
+// Crowds sleep below it. A processor that comes back to a goroutine cannot foresee
+// where its functions return to: each that lies between a caller and its sleep
+// costs up to 4 % of a get, so there are as few as possible.
 func (c *Client) do(ctx context.Context, op string, call *node.Call) (*node.Call, error) {
 	for try := 0; ; try++ {
 		t := c.core.topology.Load()
@@ -198,7 +202,16 @@ func (c *Client) do(ctx context.Context, op string, call *node.Call) (*node.Call
 			return nil, ErrNoNodes
 		}
 		origin := call.Origin // Start puts another in its place
-		answered, err := c.send(ctx, op, n, call)
+		var answered *node.Call
+		var err error
+		if c.core.cfg.Observe == nil { // send, without its frame
+			answered, err = n.Do(ctx, call)
+			if err != nil || answered.Rep.Status != proto.StatusOK {
+				answered, err = c.core.failed(op, n, answered, err)
+			}
+		} else {
+			answered, err = c.send(ctx, op, n, call)
+		}
 		if err == nil || !c.elsewhere(t, err, try) {
 			return answered, err
 		}
@@ -226,17 +239,24 @@ func (c *Client) send(ctx context.Context, op string, n *node.Node, call *node.C
 		begin = time.Now()
 	}
 	call, err := n.Do(ctx, call)
-	if err != nil {
-		err = failure(op, n, err)
-	} else if call.Rep.Status != proto.StatusOK {
-		err = refusal(op, n, call)
-		c.core.free(call)
-		call = nil
+	if err != nil || call.Rep.Status != proto.StatusOK {
+		call, err = c.core.failed(op, n, call, err)
 	}
 	if observed {
 		c.observe(ctx, op, n, code, begin, err)
 	}
 	return call, err
+}
+
+// failed gives the end of an operation that has failed, with err or by the answer
+// of the server, its public form.
+func (co *core) failed(op string, n *node.Node, call *node.Call, err error) (*node.Call, error) {
+	if err != nil {
+		return nil, failure(op, n, err)
+	}
+	err = refusal(op, n, call)
+	co.free(call)
+	return nil, err
 }
 
 // failure gives an operation's error its public form.

@@ -10,7 +10,7 @@ import (
 
 // Get returns the item of key, or ErrMiss. The Value is the caller's.
 func (c *Client) Get(ctx context.Context, key string) (Item, error) {
-	return c.read(ctx, "Get", c.core.call(proto.OpGet, key))
+	return c.get(ctx, "Get", key, nil)
 }
 
 // GetInto is Get with memory for the value: Value lies at the front of buf if it
@@ -18,9 +18,17 @@ func (c *Client) Get(ctx context.Context, key string) (Item, error) {
 // GetInto returns, all of buf's capacity may be written to; after that nothing
 // is, however it ended.
 func (c *Client) GetInto(ctx context.Context, key string, buf []byte) (Item, error) {
+	return c.get(ctx, "GetInto", key, buf)
+}
+
+func (c *Client) get(ctx context.Context, op, key string, buf []byte) (Item, error) {
 	call := c.core.call(proto.OpGet, key)
 	call.Buf = buf
-	return c.read(ctx, "GetInto", call)
+	call, err := c.do(ctx, op, call)
+	if err != nil {
+		return Item{}, err
+	}
+	return c.core.found(call), nil
 }
 
 // GetAndTouch returns the item of key and gives it a new TTL (see Item.TTL), in
@@ -28,7 +36,11 @@ func (c *Client) GetInto(ctx context.Context, key string, buf []byte) (Item, err
 func (c *Client) GetAndTouch(ctx context.Context, key string, ttl time.Duration) (Item, error) {
 	call := c.core.call(proto.OpGetAndTouch, key)
 	call.Req.Exptime = exptime(ttl)
-	return c.read(ctx, "GetAndTouch", call)
+	call, err := c.do(ctx, "GetAndTouch", call)
+	if err != nil {
+		return Item{}, err
+	}
+	return c.core.found(call), nil
 }
 
 // HeadAndTouch is GetAndTouch without the value: Value is nil. Classic transfers
@@ -36,21 +48,20 @@ func (c *Client) GetAndTouch(ctx context.Context, key string, ttl time.Duration)
 func (c *Client) HeadAndTouch(ctx context.Context, key string, ttl time.Duration) (Item, error) {
 	call := c.core.call(proto.OpGetAndTouch, key)
 	call.Req.Exptime, call.Req.NoValue = exptime(ttl), true
-	item, err := c.read(ctx, "HeadAndTouch", call)
-	item.Value = nil
-	return item, err
-}
-
-// read carries out a read of one key.
-func (c *Client) read(ctx context.Context, op string, call *node.Call) (Item, error) {
-	call, err := c.do(ctx, op, call)
+	call, err := c.do(ctx, "HeadAndTouch", call)
 	if err != nil {
 		return Item{}, err
 	}
+	call.Value = nil
+	return c.core.found(call), nil
+}
+
+// found returns the item that call has found, and frees it.
+func (co *core) found(call *node.Call) Item {
 	rep := &call.Rep
 	item := Item{Key: call.Req.Key, Value: call.Value, Flags: rep.Flags, Left: left(rep.TTL), CAS: rep.CAS, origin: call.Origin}
-	c.core.free(call)
-	return item, nil
+	co.free(call)
+	return item
 }
 
 // left is a reply's TTL as in Item.Left.

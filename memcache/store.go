@@ -46,9 +46,15 @@ func (c *Client) CompareAndSwap(ctx context.Context, item *Item) error {
 	if item.CAS == 0 {
 		return ErrCASConflict
 	}
-	call := c.core.call(proto.OpSet, item.Key)
+	call := c.core.put(proto.OpSet, item)
 	call.Req.CAS, call.Origin = item.CAS, item.origin
-	return c.put(ctx, "CompareAndSwap", call, item)
+	call, err := c.do(ctx, "CompareAndSwap", call)
+	if err != nil {
+		return err
+	}
+	item.stored(call)
+	c.core.free(call)
+	return nil
 }
 
 // store carries out the stores of one item that ask for no CAS.
@@ -56,19 +62,20 @@ func (c *Client) store(ctx context.Context, op string, code proto.Op, item *Item
 	if err := c.core.checkItem(item); err != nil {
 		return err
 	}
-	return c.put(ctx, op, c.core.call(code, item.Key), item)
-}
-
-// put stores item with call.
-func (c *Client) put(ctx context.Context, op string, call *node.Call, item *Item) error {
-	item.fill(&call.Req)
-	call, err := c.do(ctx, op, call)
+	call, err := c.do(ctx, op, c.core.put(code, item))
 	if err != nil {
 		return err
 	}
 	item.stored(call)
 	c.core.free(call)
 	return nil
+}
+
+// put returns a call that stores item.
+func (co *core) put(code proto.Op, item *Item) *node.Call {
+	call := co.call(code, item.Key)
+	item.fill(&call.Req)
+	return call
 }
 
 // checkItem refuses items that no server is to see.
