@@ -189,12 +189,7 @@ func New(nc net.Conn, cfg Config) *Conn {
 }
 
 // Do is Start and Wait, for one lock less.
-func (c *Conn) Do(ctx context.Context, call *Call) error {
-	if err := c.start(ctx, call); err != nil {
-		return err
-	}
-	return c.wait(ctx, call)
-}
+func (c *Conn) Do(ctx context.Context, call *Call) error { return c.run(ctx, call, false) }
 
 // Err returns why the connection is dead, or nil while it lives.
 func (c *Conn) Err() error {

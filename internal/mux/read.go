@@ -10,15 +10,17 @@ import (
 // Wait waits until the reply to a started call is complete. The caller reads
 // for others, or writes for them, if nobody else does. An error is an *Error:
 // that of ctx or of the connection, or ErrTimeout.
-func (c *Conn) Wait(ctx context.Context, call *Call) error {
-	c.mu.Lock()
-	return c.wait(ctx, call)
-}
+func (c *Conn) Wait(ctx context.Context, call *Call) error { return c.run(ctx, call, true) }
 
-// wait is Wait for a caller that holds mu; it is unlocked. Crowds sleep in here:
-// every frame that lies between a caller and its own code is one more that has
-// left the cache when it comes back.
-func (c *Conn) wait(ctx context.Context, call *Call) error {
+// run is Wait, and before that Start if the call has not been started. Crowds
+// sleep in here: every function that lies between a caller and its sleep is one
+// more whose return the processor cannot foresee when it comes back.
+func (c *Conn) run(ctx context.Context, call *Call, started bool) error {
+	if started {
+		c.mu.Lock()
+	} else if err := c.start(ctx, call); err != nil {
+		return err
+	}
 	for call.state != done && call.quit == nil {
 		if c.appointed == call {
 			c.appointed = nil
