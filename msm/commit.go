@@ -285,7 +285,7 @@ func (s *store) overtaken(ctx context.Context, v *version, where int) bool {
 
 // reread looks everywhere for the newest version. What v was is kept if it is
 // newer, as its only copy may be gone. Where every place says that there is none,
-// the session was lost: it is made again, in the next epoch. Places that are down
+// the session was lost: it is made again, which is a takeover. Places that are down
 // are not waited for by who keeps the session in memory.
 func (s *store) reread(ctx context.Context, v *version, in *intent) error {
 	s.reseat(v)
@@ -298,12 +298,10 @@ func (s *store) reread(ctx context.Context, v *version, in *intent) error {
 	}
 	in.looked = true
 	switch {
+	case v.rec != nil && (v.rec.dead != alive || !was.stamp.newerThan(v.stamp)):
+		return nil
 	case v.rec == nil && err != nil && !was.fresh && !(in.kept && v.silentAreDown()):
 		return err
-	case v.rec == nil:
-		in.fence = in.fence || !was.fresh
-	case v.rec.dead != alive || !was.stamp.newerThan(v.stamp):
-		return nil
 	}
 	v.rec, v.stamp, v.fresh, v.unwritten = was.rec, was.stamp, was.fresh, true
 	return nil
