@@ -74,6 +74,14 @@ func (q *queue) add(session string, j job) {
 	}
 }
 
+// put has the job run when its turn comes, however many sessions are waiting: for
+// who must not run it.
+func (q *queue) put(session string, j job) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.enqueue(&task{session: session, job: j})
+}
+
 // hurry has everything stored that waits, and from now on what is added at once.
 // It returns when no worker is active, or ctx ends; what rests between two tries
 // goes on resting. It is called once.

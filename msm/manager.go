@@ -22,6 +22,7 @@ type Manager struct {
 	table    *table // of sticky sessions
 	stats    counters
 	outreach outreach
+	ending   *ending
 
 	change sync.Mutex // held by Reconfigure and Shutdown from beginning to end
 
@@ -54,7 +55,7 @@ type core struct {
 // New makes a Manager. It does no I/O: nodes may be down. The error joins every
 // problem of cfg, each with its field and what to do.
 func New(cfg Config) (*Manager, error) {
-	m := &Manager{table: newTable(), leaving: make(map[*core]departure)}
+	m := &Manager{table: newTable(), ending: newEnding(), leaving: make(map[*core]departure)}
 	c, err := m.build(cfg, nil)
 	if err != nil {
 		return nil, err

@@ -46,10 +46,12 @@ func (m *Manager) Reconfigure(cfg Config) error {
 func (m *Manager) modify(change func(*Config) error) error {
 	m.change.Lock()
 	defer m.change.Unlock()
-	old := m.core.Load()
-	if old == nil {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if !m.ending.watch(cancel) {
 		return errOver
 	}
+	old := m.core.Load()
 	cfg := old.cfg
 	if err := change(&cfg); err != nil {
 		return err
@@ -62,8 +64,9 @@ func (m *Manager) modify(change func(*Config) error) error {
 		old.store.seal.next.Store(c.store.seal)
 	}
 	moved := c.isElsewhere(old)
-	if moved {
-		m.handOver(old)
+	if moved && !m.handOver(ctx, old) {
+		c.own.release()
+		return errOver
 	}
 	m.install(c)
 	if old.cfg.NonSticky != cfg.NonSticky {
@@ -96,19 +99,22 @@ const moveTime = 10 * time.Second
 // it. Who comes has to wait: where it is decided which of two commits of a session
 // is first must be the same for both. Requests that take longer than
 // OperationTimeout go on beside those of the next core, as on another instance.
-func (m *Manager) handOver(old *core) {
+//
+// It is false if ctx ended: then Shutdown stores what is left.
+func (m *Manager) handOver(ctx context.Context, old *core) bool {
 	cores := append([]*core{old}, m.unmoved()...)
-	patience, cancel := context.WithTimeout(context.Background(), old.cfg.OperationTimeout)
+	patience, cancel := context.WithTimeout(ctx, old.cfg.OperationTimeout)
 	defer cancel()
 	for _, c := range cores {
 		c.gate.shut(patience) // who is left does not keep others out for longer
 	}
-	ctx, cancel := old.storeContext(context.Background())
+	storing, cancel := context.WithTimeout(ctx, old.storeTimeout())
 	defer cancel()
 	old.local.drain()
 	for _, c := range cores {
-		c.queue.hurry(ctx)
+		c.queue.hurry(storing)
 	}
+	return ctx.Err() == nil
 }
 
 // unmoved returns the cores that were replaced by ones with the same places, and
@@ -157,13 +163,23 @@ func (m *Manager) retireLater(c *core, moved bool) {
 // stores what is not stored yet. When ctx ends first it returns its error, and
 // what was not stored by then is lost, if no other copy has it. Shut the HTTP
 // server down before.
+//
+// A Reconfigure that is under way gives up, and changes nothing. A further call
+// waits until the first one is done, or its own ctx ends.
 func (m *Manager) Shutdown(ctx context.Context) error {
-	m.change.Lock()
+	first, done := m.ending.begin()
+	if !first {
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer m.ending.finish()
+	m.change.Lock() // soon: Reconfigure waits no more
 	defer m.change.Unlock()
 	c := m.core.Swap(nil)
-	if c == nil {
-		return nil
-	}
 	close(c.replaced)
 	err := errors.Join(m.awaitDepartures(ctx), c.gate.shut(ctx))
 	c.local.drain()

@@ -34,7 +34,7 @@ func (k *sticky) clear(e *entry) {
 // toDo has an entry stored in the background, if there is a memcached.
 func (k *sticky) toDo(e *entry) {
 	if k.store != nil {
-		k.queue.add(e.base, k.job(e))
+		k.queue.put(e.base, k.job(e))
 	}
 }
 
