@@ -52,9 +52,9 @@ func TestLeftOverOfRenew(t *testing.T) {
 	must(t, e.take(t.Context()))
 	next, err := k.successor(t.Context(), e, new(batch))
 	must(t, err)
-	must(t, e.publish(left, k.fits))
+	must(t, e.publish(left, k))
 	for _, b := range e.end(renewed) {
-		must(t, next.publish(b, k.fits))
+		must(t, next.publish(b, k))
 	}
 	e.yield()
 	if !next.dirty() {

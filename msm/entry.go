@@ -25,7 +25,7 @@ type entry struct {
 	unsaved   []*batch   // what memcached lacks, oldest first
 	behind    bool       // the second copy lacks something, too
 	absent    bool       // memcached has nothing of it
-	offline   *record    // what it became while there was no memcached, which lacks that; nil: nothing
+	offline   *batch     // what came after that while there was no memcached; nil: nothing
 	on        *topology  // of version
 	stamp     stamp      // of version, for cookies
 	node      string     // of version, for cookies
@@ -39,7 +39,7 @@ type entry struct {
 
 // newEntry returns an entry for a session, and what memcached has of it.
 func newEntry(rec *record, v *version) *entry {
-	e := &entry{base: rec.base, turn: make(chan struct{}, 1), rec: rec, accessed: time.Now()}
+	e := &entry{base: rec.base, turn: make(chan struct{}, 1), rec: rec, accessed: time.Now(), absent: true}
 	if v != nil {
 		e.have(v, e.accessed)
 		if !v.accessed.IsZero() {
@@ -81,6 +81,7 @@ func (e *entry) have(v *version, at time.Time) {
 // end makes the entry no session any more, and returns what memcached lacks.
 func (e *entry) end(how tombstone) (left []*batch) {
 	e.locked(func() {
+		e.reconnect()
 		left, e.unsaved = e.unsaved, nil
 		e.over, e.how, e.overSince = true, how, time.Now()
 	})
@@ -165,9 +166,6 @@ func (e *entry) isBehind() bool {
 
 func (e *entry) setBehind(behind bool) { e.locked(func() { e.behind = behind }) }
 
-// keep takes note of a change while there is no memcached.
-func (e *entry) keep() { e.locked(func() { e.unsaved, e.offline = nil, e.rec }) }
-
 // attach makes a session that was kept in this process alone one that memcached
 // lacks. The caller has the turn.
 func (e *entry) attach(s *store) {
@@ -178,19 +176,34 @@ func (e *entry) attach(s *store) {
 		e.have(v, time.Time{})
 		return
 	}
-	e.locked(func() {
-		if e.offline == nil {
-			return
-		}
-		b := s.author.newCommit()
-		b.stored = e.offline.since(e.version.rec)
-		e.unsaved, e.offline = append([]*batch{b}, e.unsaved...), nil
-	})
+	e.locked(e.reconnect)
+}
+
+// keep takes note of a change that memcached lacks, and that has made the session
+// next. While there is no memcached only what attributes have become is kept: that
+// takes no more memory however often they change. The caller has mu.
+func (e *entry) keep(b *batch, next *record, k *sticky) {
+	if k.store != nil {
+		e.reconnect()
+		e.unsaved = append(e.unsaved, b)
+		return
+	}
+	if e.offline == nil {
+		e.offline = k.author.newCommit()
+	}
+	e.offline.stored.follow(&b.stored, next)
+}
+
+// reconnect makes what came offline a commit like others. The caller has mu.
+func (e *entry) reconnect() {
+	if e.offline != nil {
+		e.unsaved, e.offline = append(e.unsaved, e.offline), nil
+	}
 }
 
 // publish shows changes to other requests, and keeps the batch until it is
 // stored. Updates may run again, without mu.
-func (e *entry) publish(b *batch, fits func(*record) error) error {
+func (e *entry) publish(b *batch, k *sticky) error {
 	for {
 		e.mu.Lock()
 		over, now, nowLocal := e.over, e.rec, e.local
@@ -206,7 +219,7 @@ func (e *entry) publish(b *batch, fits func(*record) error) error {
 		if err != nil {
 			return err
 		}
-		if err := fits(next); err != nil {
+		if err := k.fits(next); err != nil {
 			return err
 		}
 		published := false
@@ -217,7 +230,7 @@ func (e *entry) publish(b *batch, fits func(*record) error) error {
 			published = true
 			e.rec, e.local = next, local
 			if !b.stored.empty() {
-				e.unsaved = append(e.unsaved, b)
+				e.keep(b, next, k)
 			}
 		})
 		if published {
@@ -232,6 +245,9 @@ func (e *entry) rebase() {
 	for done := false; !done; {
 		e.mu.Lock()
 		now, unsaved := e.rec, slices.Clone(e.unsaved)
+		if e.offline != nil {
+			unsaved = append(unsaved, e.offline.clone())
+		}
 		e.mu.Unlock()
 		next := new(record) // another one, so that everybody sees the change
 		*next = *e.version.rec

@@ -2,6 +2,7 @@ package msm
 
 import (
 	"context"
+	"maps"
 	"sync/atomic"
 	"time"
 )
@@ -48,6 +49,12 @@ func fail(batches []*batch, failure error) {
 	for _, b := range batches {
 		b.failure.Store(&failure)
 	}
+}
+
+// clone is for a batch that changes: the clone does not. It has none of the local
+// changes.
+func (b *batch) clone() *batch {
+	return &batch{nonce: b.nonce, stored: changes{maps.Clone(b.stored.attrs), b.stored.maxInactive}}
 }
 
 func (b *batch) empty() bool { return b.stored.empty() && b.local.empty() }

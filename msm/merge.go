@@ -115,21 +115,14 @@ func find(attrs []attr, name string) (attr, bool) {
 
 func sameValue(a, b attr) bool { return a.codec == b.codec && bytes.Equal(a.data, b.data) }
 
-// since returns the changes that make old the record.
-func (r *record) since(old *record) changes {
-	var ch changes
-	if r.maxInactive != old.maxInactive {
-		ch.maxInactive = &r.maxInactive
-	}
-	for _, a := range r.attrs {
-		if was, ok := find(old.attrs, a.name); !ok || !sameValue(was, a) {
+// follow makes ch do what other has done besides, with that result.
+func (ch *changes) follow(other *changes, result *record) {
+	for name := range other.attrs {
+		if a, ok := find(result.attrs, name); ok {
 			ch.set(a)
+		} else {
+			ch.remove(name)
 		}
 	}
-	for _, was := range old.attrs {
-		if _, ok := find(r.attrs, was.name); !ok {
-			ch.remove(was.name)
-		}
-	}
-	return ch
+	ch.maxInactive = cmp.Or(other.maxInactive, ch.maxInactive)
 }

@@ -202,20 +202,23 @@ func TestRecordWith(t *testing.T) {
 	}
 }
 
-// What a record has become is told attribute by attribute.
-func TestSince(t *testing.T) {
-	old := &record{maxInactive: time.Minute, attrs: []attr{{"a", 1, []byte("1")}, {"b", 1, []byte("2")}, {"c", 1, []byte("3")}}}
-	now := &record{maxInactive: time.Hour, attrs: []attr{{"a", 1, []byte("1")}, {"c", 1, []byte("4")}, {"d", 1, []byte("5")}}}
-	ch := now.since(old)
-	if len(ch.attrs) != 3 || *ch.maxInactive != time.Hour || !ch.attrs["b"].gone {
-		t.Errorf("the changes are %+v, want b gone, c and d set, and another time-out", ch)
-	}
+// Changes that follow others do what both have done, and no more than the result
+// of what was computed.
+func TestChangesFollow(t *testing.T) {
+	result := &record{attrs: []attr{{"a", 1, []byte("4")}, {"d", 1, []byte("5")}}}
+	var ch, more changes
+	ch.set(attr{"a", 1, []byte("1")})
+	ch.set(attr{"b", 1, []byte("2")})
+	ch.set(attr{"c", 1, []byte("3")})
+	idle := time.Hour
+	ch.maxInactive = &idle
+	more.remove("b")
+	more.compute(attr{"a", 1, []byte("1")}, true, attr{"a", 1, []byte("4")}, func(attr, bool) (attr, error) { return attr{}, errors.New("it ran again") })
+	more.set(attr{"d", 1, []byte("0")}) // another request was faster, and is told next
+	ch.follow(&more, result)
 	theirs, err := ch.merge([]attr{{"a", 1, []byte("theirs")}, {"b", 1, []byte("2")}, {"e", 1, []byte("6")}})
 	must(t, err)
-	if a, _ := find(theirs, "a"); string(a.data) != "theirs" || len(theirs) != 4 {
-		t.Errorf("merged with what others have changed: %v", theirs)
-	}
-	if none := old.since(old); !none.empty() {
-		t.Errorf("a record differs from itself by %+v", none)
+	if got, want := fmt.Sprint(texts(theirs)), "[a=4 c=3 d=5 e=6]"; got != want || *ch.maxInactive != time.Hour {
+		t.Errorf("merged with what others have changed: %s, time-out %v, want %s and 1 h", got, *ch.maxInactive, want)
 	}
 }

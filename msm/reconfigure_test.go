@@ -357,54 +357,6 @@ func TestReconfigureMovesTable(t *testing.T) {
 	}
 }
 
-// STK-23: sessions of a manager that was disabled get a node when it is enabled,
-// and what has changed meanwhile is merged with what others have changed.
-func TestDisableAndEnable(t *testing.T) {
-	ns := startNodes(t, 2)
-	cfg := ns.config()
-	cfg.Route = "a"
-	m := instance(t, cfg)
-	cfg.Route = "b"
-	other := instance(t, cfg)
-	cfg.Route = "a"
-	before := ann(t, m)
-	gone := ann(t, m)
-	rest(t, m)
-
-	cfg.Disabled = true
-	must(t, m.Reconfigure(cfg))
-	departed(t, m)
-	traffic := ns.traffic()
-	begun := ann(t, m)
-	before.set(t, m, "here", "yes")
-	gone.visit(m, func(s *Session) { must(t, s.Invalidate()) })
-	if node := begun.id(t).node; node != "" || ns.traffic() != traffic {
-		t.Errorf("disabled: a session on node %q, %d commands to nodes", node, ns.traffic()-traffic)
-	}
-	before.clone().set(t, other, "there", "yes")
-
-	cfg.Disabled = false
-	must(t, m.Reconfigure(cfg))
-	for _, e := range m.table.all() {
-		m.core.Load().local.sweep(e)
-	}
-	rest(t, m)
-	if got := begun.get(t, m, "user"); got != "ann" || begun.id(t).node == "" {
-		t.Errorf("the session that was begun meanwhile says %q on node %q", got, begun.id(t).node)
-	}
-	for _, name := range []string{"user", "here", "there"} {
-		if got := before.clone().get(t, other, name); got == "" {
-			t.Errorf("%s is lost", name)
-		}
-		if got := before.clone().get(t, m, name); got == "" {
-			t.Errorf("%s is lost in the instance that was disabled", name)
-		}
-	}
-	if got := gone.get(t, other, "user"); got != "" {
-		t.Errorf("a session that was ended meanwhile says %q", got)
-	}
-}
-
 // The caller's client changes its nodes by itself, also in the middle of a
 // request: what that stores is where the next one looks.
 func TestSetRingOfTheCallersClient(t *testing.T) {

@@ -196,14 +196,12 @@ func (k *sticky) commit(ctx context.Context, h *hold, b *batch) error {
 	if e == nil {
 		e = newEntry(h.rec, h.version)
 	}
-	if err := e.publish(b, k.fits); err != nil {
+	if err := e.publish(b, k); err != nil {
 		return err
 	}
 	k.table.add(e)
 	var err error
-	if k.store == nil {
-		e.keep()
-	} else {
+	if k.store != nil {
 		err = k.save(ctx, e, b, h.fresh || h.taken)
 	}
 	h.show(e)
@@ -261,13 +259,12 @@ func (k *sticky) renew(ctx context.Context, h *hold, b *batch) error {
 	}
 	// What other requests have published meanwhile was promised to be kept.
 	for _, left := range append(e.end(renewed), &batch{local: b.local}) {
-		if err := next.publish(left, k.fits); err != nil {
+		if err := next.publish(left, k); err != nil {
 			return err
 		}
 	}
 	k.table.add(next)
 	if k.store == nil {
-		next.keep()
 		k.bury(ctx, e) // later: there is no memcached now
 	} else if next.dirty() {
 		k.queue.add(next.base, k.job(next))
@@ -300,7 +297,7 @@ func (k *sticky) rename(e *entry, b *batch) (*entry, error) {
 	var rec record
 	var v *version
 	if k.store == nil {
-		e.locked(func() { rec, e.unsaved = *e.rec, nil })
+		e.locked(func() { rec, e.unsaved, e.offline = *e.rec, nil, nil })
 		rec.base = newBase()
 	} else {
 		rec = *e.version.rec // what was published since is left, and published anew
@@ -310,7 +307,7 @@ func (k *sticky) rename(e *entry, b *batch) (*entry, error) {
 	}
 	next := newEntry(&rec, v)
 	e.locked(func() { next.local, next.accessed = e.local, e.accessed })
-	return next, next.publish(&batch{stored: b.stored, nonce: k.author.newNonce()}, k.fits)
+	return next, next.publish(&batch{stored: b.stored, nonce: k.author.newNonce()}, k)
 }
 
 func (k *sticky) end(ctx context.Context, h *hold) error {

@@ -1,0 +1,98 @@
+package msm
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed99545744/msm/memcache/memcachetest"
+)
+
+// STK-23: sessions of a manager that was disabled get a node when it is enabled,
+// and what has changed meanwhile is merged with what others have changed.
+func TestDisableAndEnable(t *testing.T) {
+	ns := startNodes(t, 2)
+	cfg := ns.config()
+	cfg.Route = "a"
+	m := instance(t, cfg)
+	cfg.Route = "b"
+	other := instance(t, cfg)
+	cfg.Route = "a"
+	before := ann(t, m)
+	gone := ann(t, m)
+	rest(t, m)
+
+	cfg.Disabled = true
+	must(t, m.Reconfigure(cfg))
+	departed(t, m)
+	traffic := ns.traffic()
+	begun := ann(t, m)
+	before.set(t, m, "here", "yes")
+	gone.visit(m, func(s *Session) { must(t, s.Invalidate()) })
+	if node := begun.id(t).node; node != "" || ns.traffic() != traffic {
+		t.Errorf("disabled: a session on node %q, %d commands to nodes", node, ns.traffic()-traffic)
+	}
+	before.clone().set(t, other, "there", "yes")
+
+	cfg.Disabled = false
+	must(t, m.Reconfigure(cfg))
+	for _, e := range m.table.all() {
+		m.core.Load().local.sweep(e)
+	}
+	rest(t, m)
+	if got := begun.get(t, m, "user"); got != "ann" || begun.id(t).node == "" {
+		t.Errorf("the session that was begun meanwhile says %q on node %q", got, begun.id(t).node)
+	}
+	for _, name := range []string{"user", "here", "there"} {
+		if got := before.clone().get(t, other, name); got == "" {
+			t.Errorf("%s is lost", name)
+		}
+		if got := before.clone().get(t, m, name); got == "" {
+			t.Errorf("%s is lost in the instance that was disabled", name)
+		}
+	}
+	if got := gone.get(t, other, "user"); got != "" {
+		t.Errorf("a session that was ended meanwhile says %q", got)
+	}
+}
+
+// A request of before may store something while the manager is disabled: what
+// others change at that moment stays.
+func TestStoredWhileDisabled(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		cfg.Route = "b"
+		other := instance(t, cfg)
+		cfg.Route = "a"
+		m := instance(t, cfg)
+		b := ann(t, m)
+		b.clone().visit(m, func(s *Session) {
+			must(t, s.Set("early", "yes"))
+			cfg.Disabled = true
+			must(t, m.Reconfigure(cfg)) // does not wait for longer than OperationTimeout
+			ns.sicken(memcachetest.Fault{Delay: 20 * time.Millisecond})
+			defer ns.sicken(memcachetest.Fault{})
+			saved := make(chan error, 1)
+			go func() { saved <- s.Save(t.Context()) }() // ends after some round trips
+			synctest.Wait()
+			b.clone().set(t, m, "meanwhile", "yes")
+			must(t, <-saved)
+		})
+		b.clone().set(t, m, "late", "yes")
+		check := func(at *Manager) {
+			for _, name := range []string{"user", "early", "meanwhile", "late"} {
+				if got := b.clone().get(t, at, name); got == "" {
+					t.Errorf("%s is lost; the manager is disabled: %v", name, at.core.Load().cfg.Disabled)
+				}
+			}
+		}
+		check(m)
+		cfg.Disabled = false
+		must(t, m.Reconfigure(cfg))
+		for _, e := range m.table.all() {
+			m.core.Load().local.sweep(e)
+		}
+		rest(t, m)
+		check(m)
+		check(other)
+	})
+}
