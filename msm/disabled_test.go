@@ -96,3 +96,29 @@ func TestStoredWhileDisabled(t *testing.T) {
 		check(other)
 	})
 }
+
+// A manager that was not sticky and is disabled serves no session as it was when
+// it was sticky: it may have changed since, and nobody can be asked.
+func TestDisabledServesNothingOlder(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		m := instance(t, cfg)
+		b, late := ann(t, m), ann(t, m)
+		rest(t, m)
+		ns.sicken(memcachetest.Fault{Refuse: true})
+		late.set(t, m, "user", "bob") // only this process has it
+		for _, mode := range []func(){
+			func() { cfg.NonSticky = true },
+			func() { cfg.NonSticky, cfg.Disabled = false, true },
+		} {
+			mode()
+			must(t, m.Reconfigure(cfg))
+		}
+		ns.sicken(memcachetest.Fault{})
+		if got := b.get(t, m, "user"); got != "" {
+			t.Errorf("a session of before says %q, want nothing", got)
+		}
+		if got := late.get(t, m, "user"); got != "bob" {
+			t.Errorf("a session that memcached lacks says %q, want bob", got)
+		}
+	})
+}

@@ -294,6 +294,14 @@ func (e *entry) dirty() bool {
 	return len(e.unsaved) > 0 || e.behind || e.absent || e.offline != nil
 }
 
+// isOwed tells whether memcached lacks something of the session, its end included.
+func (e *entry) isOwed() bool {
+	e.mu.Lock()
+	over, unburied := e.over, e.unburied
+	e.mu.Unlock()
+	return unburied || !over && e.dirty()
+}
+
 // with returns the record with changes made to it.
 func (r *record) with(ch *changes) (*record, error) {
 	next := *r

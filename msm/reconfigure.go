@@ -68,13 +68,10 @@ func (m *Manager) modify(change func(*Config) error) error {
 		c.own.release()
 		return errOver
 	}
-	m.install(c)
-	if old.cfg.NonSticky != cfg.NonSticky {
-		// What the table has may be older than what the other mode has stored.
-		for _, e := range m.table.all() {
-			e.doubt()
-		}
+	if old.cfg.NonSticky && !cfg.NonSticky {
+		old.local.forget()
 	}
+	m.install(c)
 	m.retireLater(old, moved)
 	return nil
 }

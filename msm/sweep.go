@@ -21,14 +21,24 @@ func (k *sticky) sweep(e *entry) {
 // clear is sweep where sessions are in memcached alone by now: an entry that it
 // has all of is of no use.
 func (k *sticky) clear(e *entry) {
-	e.mu.Lock()
-	unburied := e.unburied
-	e.mu.Unlock()
-	if (unburied || !e.isOver() && e.dirty()) && !e.expired(time.Now()) {
+	if e.isOwed() && !e.expired(time.Now()) {
 		k.toDo(e)
 		return
 	}
 	k.table.remove(e)
+}
+
+// forget is clear at once, where sessions are to be in this process again: what
+// the table has may be older than what has been stored since, and memcached may
+// not be there to tell. What it lacks stays.
+func (k *sticky) forget() {
+	for _, e := range k.table.all() {
+		if e.isOwed() {
+			e.doubt()
+		} else {
+			k.table.remove(e)
+		}
+	}
 }
 
 // toDo has an entry stored in the background, if there is a memcached.
