@@ -36,7 +36,7 @@ type queue struct {
 	active  int              // workers
 	resting int              // tasks between two tries
 	hasty   bool             // jobs run at once, in the place of who adds them
-	stopped bool
+	givenUp map[string]bool // sessions with a job that came to nothing since drain gave up; nil: it has not
 	calm    chan struct{} // closed when no worker is active; nil: nobody waits for that
 	idle    chan struct{} // closed when nothing is left; nil: nobody waits for that
 }
@@ -169,29 +169,42 @@ func (q *queue) done(t *task, err error) {
 func (q *queue) failed(t *task, err error) {
 	t.tries++
 	q.mu.Lock()
-	again := t.tries < maxTries && !q.stopped && !errors.Is(err, ErrInvalidated)
+	again := t.tries < maxTries && q.givenUp == nil && !errors.Is(err, ErrInvalidated)
 	if again {
 		q.resting++
 		// Fires once; drain waits for it.
 		time.AfterFunc(firstPause<<(t.tries-1), func() { q.retry(t) })
 	}
+	lost := !again && q.isNews(t.session)
 	q.mu.Unlock()
-	if !again {
+	if lost {
 		q.lost(err)
 	}
+}
+
+// isNews is false if drain has given up, and the loss of that session's changes
+// was told before: all its jobs store the same. The caller has mu.
+func (q *queue) isNews(session string) bool {
+	if q.givenUp == nil {
+		return true
+	}
+	known := q.givenUp[session]
+	q.givenUp[session] = true
+	return !known
 }
 
 // retry puts a task back whose pause is over.
 func (q *queue) retry(t *task) {
 	q.mu.Lock()
 	q.resting--
-	dropped := q.stopped
-	if !dropped && q.waiting[t.session] == nil {
+	over := q.givenUp != nil
+	if !over && q.waiting[t.session] == nil {
 		q.enqueue(t)
 	}
+	lost := over && q.isNews(t.session)
 	q.settle()
 	q.mu.Unlock()
-	if dropped {
+	if lost {
 		q.lost(errStopped)
 	}
 }
@@ -223,12 +236,15 @@ func (q *queue) drain(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
-	q.stopped = true
-	dropped := len(q.order)
+	q.givenUp = make(map[string]bool, len(q.waiting))
+	for session := range q.waiting {
+		q.givenUp[session] = true
+	}
+	lost := len(q.waiting)
 	q.order = nil
 	clear(q.waiting)
 	q.mu.Unlock()
-	for range dropped {
+	for range lost {
 		q.lost(errStopped)
 	}
 	return ctx.Err()
