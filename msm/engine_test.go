@@ -232,3 +232,25 @@ func TestLogoutBesideARequest(t *testing.T) {
 		t.Errorf("status %d, and the log has the error %q, want 503 and none", resp.Code, &log)
 	}
 }
+
+// So is a logout on another instance, of which the background learns.
+func TestLogoutBesideTheBackground(t *testing.T) {
+	var log strings.Builder
+	ns := startNodes(t, 2)
+	other := instance(t, stickyConfig(ns, "tc2"))
+	cfg := stickyConfig(ns, "tc1")
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	m := instance(t, cfg)
+	b := new(browser)
+	b.set(t, m, "who", "me")
+	rest(t, m)
+	b.clone().visit(other, func(s *Session) { must(t, s.Invalidate()) })
+	b.set(t, m, "who", "them") // for a second it is not known here
+	rest(t, m)
+	if got := b.get(t, m, "who"); got != "" {
+		t.Fatalf("the session says %q: the background has not learnt that it has ended", got)
+	}
+	if lost := m.Stats().BackupsLost; lost != 0 || log.Len() > 0 {
+		t.Errorf("%d changes count as lost, and the log has the error %q, want neither", lost, &log)
+	}
+}

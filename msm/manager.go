@@ -182,8 +182,12 @@ func (m *Manager) enter() *core {
 
 func (c *core) leave() { c.gate.leave() }
 
-// lost is told of what the background could not store.
+// lost is told of what the background could not store. Of a session that has ended
+// nothing is lost.
 func (c *core) lost(err error) {
+	if isClients(err) {
+		return
+	}
 	c.stats.count(backupsLost)
 	c.log.Error("msm: a session could not be stored in the background", "err", err)
 }
