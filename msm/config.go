@@ -119,7 +119,8 @@ type Config struct {
 	OperationTimeout time.Duration
 
 	// MaxInactiveInterval is how long a session lives without being used. 0
-	// means 30 min; negative: for ever. Session.SetMaxInactive overrides it.
+	// means 30 min; negative: until MaxLifetime is over, or for ever, which sticky
+	// sessions spend in memory. Session.SetMaxInactive overrides it.
 	MaxInactiveInterval time.Duration
 
 	// MaxLifetime is how long a session lives at most, however much it is used;

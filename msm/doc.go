@@ -52,8 +52,9 @@
 // been used for their idle time-out. Their number is not limited: a handler that
 // stores something for everybody who comes along gives strangers that memory for
 // that time. Give such sessions a short time-out ([Session.SetMaxInactive]) until
-// somebody has logged in, or put a limiter before Handler. Sessions that are not
-// sticky take none.
+// somebody has logged in, or put a limiter before Handler. One whose time-out is
+// negative stays in memory until it is ended, or Config.MaxLifetime is over.
+// Sessions that are not sticky take none.
 //
 // # The end of a session
 //

@@ -42,7 +42,7 @@ var tableCases = []struct {
 	}, []sessionsAfter{{0, 1}, {13 * time.Second, 0}}},
 	{"one that never expires", func(t *testing.T, m *Manager) {
 		new(browser).visit(m, func(s *Session) { must(t, s.SetMaxInactive(-time.Second)) })
-	}, []sessionsAfter{{0, 1}, {10 * time.Hour, 1}}},
+	}, []sessionsAfter{{0, 1}, {10 * time.Hour, 1}, {11*time.Hour + 3*time.Second, 0}}}, // MaxLifetime
 	{"one that is ended", func(t *testing.T, m *Manager) {
 		b := new(browser)
 		b.set(t, m, "who", "me")
@@ -65,6 +65,7 @@ func TestSR56_TableHoldsSessionsOnly(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
 				cfg.Route, cfg.SessionBackupSync, cfg.MaxInactiveInterval = "tc1", true, 10*time.Minute
+				cfg.MaxLifetime = 11 * time.Hour
 				m := instance(t, cfg)
 				tc.client(t, m)
 				begin := time.Now()
