@@ -36,9 +36,9 @@ type queue struct {
 	active  int              // workers
 	resting int              // tasks between two tries
 	hasty   bool             // jobs run at once, in the place of who adds them
-	givenUp map[string]bool // sessions with a job that came to nothing since drain gave up; nil: it has not
-	calm    chan struct{} // closed when no worker is active; nil: nobody waits for that
-	idle    chan struct{} // closed when nothing is left; nil: nobody waits for that
+	givenUp map[string]bool  // sessions with a job that came to nothing since drain gave up; nil: it has not
+	calm    chan struct{}    // closed when no worker is active; nil: nobody waits for that
+	idle    chan struct{}    // closed when nothing is left; nil: nobody waits for that
 }
 
 // task is a job and how often it was tried.
