@@ -66,8 +66,9 @@ type lease struct {
 	patience time.Duration // for renewing it and giving it back
 
 	// Owned by who waits for the lock, or has it.
-	open  bool      // the lease may have the lock, or be in the queue: the node has not said
-	taken time.Time // when it got the lock
+	open   bool      // the lease may have the lock, or be in the queue: the node has not said
+	queued bool      // it is in the queue: the node has said so
+	taken  time.Time // when it got the lock
 
 	// turn is held by whoever talks to the node about a lease that has the lock: a
 	// lock that may be held over a round trip.
@@ -84,16 +85,20 @@ func newLease(node *memcache.Client, key string, length, patience time.Duration)
 	return &lease{client: node, key: key, token: rand.Text(), length: length, patience: patience, turn: make(chan struct{}, 1)}
 }
 
-// await waits until the lease has the lock. After an error it is to be dropped.
+// await waits until the lease has the lock. After an error it goes on waiting for
+// who calls await next, if it is in the queue, or is to be dropped.
 func (l *lease) await(ctx context.Context) error {
 	err := memcache.ErrMiss
+	if l.queued {
+		err = l.stand(ctx)
+	}
 	for errors.Is(err, memcache.ErrMiss) {
+		if err = ctx.Err(); err != nil {
+			break // the node is not asked for nothing
+		}
 		if err = l.take(ctx); errors.Is(err, memcache.ErrNotStored) {
 			err = l.lineUp(ctx)
 		}
-	}
-	if err != nil && l.withdraw() {
-		return nil // it came at the last moment
 	}
 	return err
 }
@@ -115,14 +120,22 @@ func (l *lease) take(ctx context.Context) error {
 func (l *lease) begin(item memcache.Item, now time.Time, length time.Duration) {
 	l.turn <- struct{}{}
 	defer func() { <-l.turn }()
-	l.item, l.taken, l.open = item, now, false
+	l.item, l.taken, l.open, l.queued = item, now, false, false
 	l.timer = time.AfterFunc(length/2, l.renew) // ends with some round trips; end stops it, or waits for it
 }
 
-// lineUp waits in the queue of the lock until it comes to the lease. ErrMiss if
-// there is none any more.
+// lineUp joins the queue of the lock and waits in it.
 func (l *lease) lineUp(ctx context.Context) error {
-	err := l.say(ctx, "+")
+	if err := l.say(ctx, "+"); err != nil {
+		return err
+	}
+	l.queued = true
+	return l.stand(ctx)
+}
+
+// stand waits in the queue of the lock until it comes to the lease. ErrMiss if
+// there is none any more.
+func (l *lease) stand(ctx context.Context) (err error) {
 	for had, before := false, 0; err == nil && !had; {
 		pause := minLook + mathrand.N(maxLook-minLook)
 		if err = sleep(ctx, pause*time.Duration(1+min(before, maxAhead))); err == nil {
@@ -156,7 +169,7 @@ func (l *lease) look(ctx context.Context) (had bool, before int, err error) {
 		}
 	}
 	if errors.Is(err, memcache.ErrMiss) {
-		l.open = false
+		l.open, l.queued = false, false
 	}
 	return had, before, err
 }

@@ -48,7 +48,8 @@ type lane struct {
 }
 
 // ticket is a request in its lane. What makes it the head is the lease that the
-// one before leaves it; nil: it is to ask the node.
+// one before leaves it: one that has the lock, or is in its queue on the node; nil:
+// it is to ask the node.
 type ticket struct {
 	came time.Time
 	turn chan *lease // has room for one
@@ -92,14 +93,31 @@ func (k *locks) acquire(ctx context.Context, v *version) (*lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, k.patience)
 	defer cancel()
 	l, err := k.enter(ctx, v.base)
-	if l != nil || err != nil {
+	switch {
+	case err != nil || l != nil && !l.taken.IsZero():
 		return l, err
+	case l == nil:
+		l = newLease(v.places[v.home].server.client, k.keys.lock(v.base), k.length, k.patience)
 	}
-	l = newLease(v.places[v.home].server.client, k.keys.lock(v.base), k.length, k.patience)
-	if err = l.await(ctx); err != nil {
-		k.leave(v.base)
+	if err = l.await(ctx); err == nil {
+		return l, nil
 	}
+	if l.queued && k.bequeath(v.base, l) {
+		return nil, err
+	}
+	if l.withdraw() {
+		return l, nil // it came at the last moment
+	}
+	k.leave(v.base)
 	return l, err
+}
+
+// bequeath leaves the place in the lock's queue to the next request, if there is
+// one.
+func (k *locks) bequeath(base string, l *lease) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.lanes[base].next(l)
 }
 
 // release gives a lock to the next request that waits for it in this process,

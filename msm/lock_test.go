@@ -117,6 +117,74 @@ func TestLockWithdrawal(t *testing.T) {
 	})
 }
 
+// Who gives up leaves its place in the queue on the node to the next one of its
+// process, not to those of others who came later.
+func TestLockPlaceIsPassedOn(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *memcachetest.Server) {
+		var ks [3]*locks
+		var v *version
+		for i := range ks {
+			ks[i], v = testLocks(bubbleClient(t, s, memcache.Text), time.Minute)
+		}
+		release, err := ks[0].take(t.Context(), v)
+		must(t, err)
+		var (
+			mu    sync.Mutex // guards order
+			order []string
+			group sync.WaitGroup
+		)
+		wait := func(name string, k *locks, patience time.Duration) {
+			group.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				l, err := k.acquire(ctx, v)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				order = append(order, name)
+				mu.Unlock()
+				k.release(v.base, l)
+			})
+			time.Sleep(10 * time.Millisecond) // the others come later
+		}
+		wait("gives up", ks[1], 100*time.Millisecond)
+		wait("gives up at the same time", ks[1], 90*time.Millisecond)
+		wait("next", ks[1], time.Minute)
+		wait("later, elsewhere", ks[2], time.Minute)
+		time.Sleep(time.Second)
+		before := s.Traffic().Total()
+		release()
+		group.Wait()
+		if want := []string{"next", "later, elsewhere"}; !slices.Equal(order, want) {
+			t.Errorf("got the lock in the order %q, want %q", order, want)
+		}
+		if n := s.Traffic().Total() - before; n > 20 {
+			t.Errorf("%d commands until all had the lock, want 20 at most", n)
+		}
+		for i, k := range ks {
+			if k.size() != 0 || s.Len() != 0 {
+				t.Errorf("left: %d lanes of process %d, items %v", k.size(), i, s.Items())
+			}
+		}
+	})
+}
+
+// Who has no time left when its turn comes asks the node for nothing.
+func TestLockWithoutTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *memcachetest.Server) {
+		k, v := testLocks(bubbleClient(t, s, memcache.Text), time.Minute)
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := k.acquire(over, v); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
+		if n := s.Traffic().Total(); n != 0 || k.size() != 0 {
+			t.Errorf("%d commands, %d lanes, want none", n, k.size())
+		}
+	})
+}
+
 // SR-57: a bounded number waits, and the next one is told at once.
 func TestLockWaitersAreBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *memcachetest.Server) {
