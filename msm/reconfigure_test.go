@@ -400,6 +400,29 @@ func TestSetRingOfTheCallersClient(t *testing.T) {
 	}
 }
 
+// A request that is looking for its session when the nodes change goes on with
+// those that there are then.
+func TestSetRingInTheMiddleOfALoad(t *testing.T) {
+	ns := startNodes(t, 4)
+	client, err := memcache.New(memcache.Config{Nodes: ns.list(1, 2)})
+	must(t, err)
+	defer client.Close()
+	m := instance(t, Config{Client: client, NonSticky: true, SessionBackupSync: true})
+	b := ann(t, m)
+	was := client.Ring()
+	nodes, err := ring.ParseNodes(ns.list(3, 4))
+	must(t, err)
+	others, err := ring.New(ring.XXHash, nodes...)
+	must(t, err)
+	must(t, client.SetRing(others))
+	s := m.core.Load().store
+	v := s.newVersion(b.id(t).base)
+	must(t, client.SetRing(was))
+	if err := s.search(t.Context(), v, 0); err != nil || v.rec == nil {
+		t.Errorf("got the session %v and %v, want it and nil", v.rec != nil, err)
+	}
+}
+
 // What it is for: a node hangs, or is dead, and another one takes its place. It
 // takes no longer than it may, and sessions go on.
 func TestReconfigureReplacesASickNode(t *testing.T) {

@@ -102,7 +102,8 @@ func (s *store) find(ctx context.Context, base string, floor uint16) (*version, 
 }
 
 // search asks all places that have not answered with a value, and adopts the
-// newest copy, if there is one.
+// newest copy, if there is one. A node that has left meanwhile cannot tell: the
+// places that sessions have by then are asked.
 func (s *store) search(ctx context.Context, v *version, floor uint16) error {
 	s.each(v, func(i int) bool { return v.places[i].unread() }, func(i int) { s.fetch(ctx, v, i, true) })
 	if (v.newest(floor) < 0 || v.abandoned(floor)) && s.reachAll(ctx, v) || v.missing(floor) && s.reach(ctx, v) {
@@ -118,10 +119,15 @@ func (s *store) search(ctx context.Context, v *version, floor uint16) error {
 		return nil
 	}
 	v.rec, v.source = nil, -1
-	if err := v.failure(); err != nil {
+	switch err := v.failure(); {
+	case err == nil:
+		return nil
+	case v.on != s.topology():
+		s.reseat(v)
+		return s.search(ctx, v, floor)
+	default:
 		return unavailable(err)
 	}
-	return nil
 }
 
 // each runs f for the places that are wanted, at the same time.
