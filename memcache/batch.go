@@ -55,8 +55,11 @@ type batch[T any] struct {
 
 // run carries the batch out: in one round, unless nodes go down or the topology
 // changes meanwhile.
-func (b *batch[T]) run(ctx context.Context, list []T) error {
-	for round := 0; len(list) > 0; round++ {
+func (b *batch[T]) run(ctx context.Context, list []T) error { return b.goOn(ctx, list, 0) }
+
+// goOn is run from a round on.
+func (b *batch[T]) goOn(ctx context.Context, list []T, round int) error {
+	for ; len(list) > 0; round++ {
 		t := b.c.core.topology.Load()
 		parts := b.split(t, list, round == 0)
 		b.again = nil
@@ -135,6 +138,19 @@ func (b *batch[T]) fail(v T, err error) {
 	b.errs[b.key(v)] = err
 }
 
+// failAll notes that elements have failed in a round, or have another one.
+func (b *batch[T]) failAll(t *topology, list []T, err error, round int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, v := range list {
+		if b.c.elsewhere(t, err, round) {
+			b.again = append(b.again, v)
+		} else {
+			b.fail(v, err)
+		}
+	}
+}
+
 // part is what one node has to do for a batch.
 type part[T any] struct {
 	*batch[T]
@@ -168,15 +184,7 @@ func (p *part[T]) run(ctx context.Context, t *topology, round int) {
 			continue
 		}
 		failed = err
-		p.mu.Lock()
-		for _, v := range list {
-			if p.c.elsewhere(t, err, round) {
-				p.again = append(p.again, v)
-			} else {
-				p.fail(v, err)
-			}
-		}
-		p.mu.Unlock()
+		p.failAll(t, list, err, round)
 	}
 	if observe := p.c.core.cfg.Observe; observe != nil {
 		observe(ctx, Operation{Name: p.op, Node: p.node.ID(), Keys: keys, Start: begin, Duration: time.Since(begin), Err: failed})

@@ -171,11 +171,8 @@ func (co *core) free(call *node.Call) {
 
 // locate returns the node for key, nil if there is none.
 func (c *Client) locate(t *topology, key string) *node.Node {
-	switch {
-	case c.view:
-		return t.nodes[c.only]
-	case t.sole != nil:
-		return t.sole
+	if c.view || t.sole != nil {
+		return c.ofAllKeys(t)
 	}
 	n := t.nodes[t.ring.Locate(key).ID]
 	if c.core.cfg.Failover == NextNode && n != nil && !n.Up() {
@@ -186,6 +183,15 @@ func (c *Client) locate(t *topology, key string) *node.Node {
 		}
 	}
 	return n
+}
+
+// ofAllKeys returns the node that answers for all keys, nil if there are several,
+// or none.
+func (c *Client) ofAllKeys(t *topology) *node.Node {
+	if c.view {
+		return t.nodes[c.only]
+	}
+	return t.sole
 }
 
 // do sends a request to the node of its key and waits for the answer. After nil

@@ -176,6 +176,7 @@ func (v *victim) step(worker, n int) {
 	for key, item := range found {
 		v.owns("GetMulti", key, item)
 	}
+	clear(keys) // they are the caller's again, however it ended
 	if v.keyed {
 		v.change(ctx, key, item, n)
 	}
