@@ -17,7 +17,7 @@ import (
 
 // gated is a server that answers its first request at once, and every other one
 // when gate says so: "none" by a miss, "small" by one byte, a store by success, all
-// else by largeSize.
+// else by largeSize. The value of a store it reads when gate says so, too.
 type gated struct {
 	asked []string  // owned by serve until that has ended
 	gate  chan bool // made in the bubble
@@ -43,6 +43,7 @@ func (g *gated) serve(nc net.Conn) {
 			if _, err := r.Discard(n + len("\r\n")); err != nil {
 				return
 			}
+			<-g.gate
 			fmt.Fprintf(nc, "HD %s\r\n", opaque)
 			continue
 		}
@@ -136,7 +137,9 @@ func TestLargeStoreKeepsRoom(t *testing.T) {
 		for i := range late {
 			start(get(fmt.Sprint("late", i)))
 		}
-		for range early {
+		// The answer to "blocked" widens the window: it comes when "patient" has had
+		// its turn.
+		for range early + 1 {
 			server.gate <- true
 			synctest.Wait()
 		}
