@@ -2,7 +2,6 @@ package mux_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -128,44 +127,43 @@ func TestAllLeave(t *testing.T) {
 func TestRefusedBeforeSent(t *testing.T) {
 	for _, test := range []struct {
 		name, reason string
-		timeout      time.Duration
 		cancel       bool
+		want         time.Duration // when the caller leaves
 	}{
-		{"cancelled", "the end of ctx reaches a caller that has its answer", 10 * time.Second, true},
-		{"timeout", "the watchdog looks at writers, too, when nothing is owed", prompt, false},
+		{"cancelled", "the end of ctx reaches a caller that has its answer", true, 200 * time.Millisecond},
+		{"timeout", "the watchdog looks at writers, too, when nothing is owed", false, time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			leaktest.Check(t)
-			promptly(t, func(t *testing.T) time.Duration {
-				c, p := connect(t, mux.Config{Timeout: test.timeout})
-				big := value("big", 4<<20)
+			bubble(t, nil, func(nc net.Conn) {
+				(&peer{t, nc, bufio.NewReader(nc)}).line()
+				time.Sleep(100 * time.Millisecond)
+				io.WriteString(nc, "SERVER_ERROR object too large for cache\r\n")
+				time.Sleep(time.Minute) // and reads no more
+			}, func(t *testing.T, c *mux.Conn) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				call := set("big", bytes.Clone(big))
+				call := set("big", value("big", 4<<20)) // more than the network holds
+				begin := time.Now()
 				done := make(chan error, 1)
-				start := time.Now()
 				go func() { done <- c.Do(ctx, call) }() // ends by ctx or Timeout
-				p.line()
-				waitFor(t, "the set to be in flight", func() bool { return c.InFlight() == 1 })
-				reader := get("reader") // whose caller finds the refusal
-				read := make(chan error, 1)
-				go func() { read <- c.Do(ctx, reader) }() // the same
-				waitFor(t, "the get to be in flight", func() bool { return c.InFlight() == 2 })
-				io.WriteString(p.nc, "SERVER_ERROR object too large for cache\r\n")
-				waitFor(t, "the refusal to be read", func() bool { return c.InFlight() == 1 || c.Err() != nil })
+				synctest.Wait()
+				read := make(chan error, 1)                      // of the caller that finds the refusal
+				go func() { read <- c.Do(ctx, get("reader")) }() // the same
+				time.Sleep(200 * time.Millisecond)
+				if n := c.InFlight(); n != 1 {
+					t.Errorf("in flight after the refusal: got %d, want the reader", n)
+				}
 				if test.cancel {
-					start = time.Now()
 					cancel()
-				} else {
-					start = start.Add(test.timeout)
 				}
 				if err := <-done; err != nil || call.Rep.Status != proto.StatusTooLarge {
 					t.Errorf("%s: got status %v, %v, want the refusal", test.reason, call.Rep.Status, err)
 				}
-				took := time.Since(start)
+				if took := time.Since(begin); took != test.want {
+					t.Errorf("%s: left after %v, want %v", test.reason, took, test.want)
+				}
 				c.Close(net.ErrClosed)
 				<-read
-				return took
 			})
 		})
 	}
