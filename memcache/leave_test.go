@@ -93,7 +93,7 @@ func TestCloseRaces(t *testing.T) {
 			less, err := whole.Without("n2")
 			must(t, err)
 			for round := range 20 {
-				c, err := memcache.New(memcache.Config{Ring: whole, Protocol: p, Timeout: 10 * time.Second, Failover: memcache.Failover(round % 2)})
+				c, err := memcache.New(memcache.Config{Ring: whole, Protocol: p, Timeout: 10 * time.Second, DialTimeout: 10 * time.Second, Failover: memcache.Failover(round % 2)})
 				must(t, err)
 				closeUnder(t, c, whole, less, round)
 				for _, s := range servers {

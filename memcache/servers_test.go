@@ -41,9 +41,13 @@ func onServers(t *testing.T, test func(t *testing.T, start func(testing.TB) stri
 	}
 }
 
-// newClient makes a Client that the test closes.
+// newClient makes a Client that the test closes. Where operations may take long,
+// to connect may, too: the servers are as busy as the test is.
 func newClient(t testing.TB, cfg memcache.Config) *memcache.Client {
 	t.Helper()
+	if cfg.DialTimeout == 0 && cfg.Timeout > memcache.DefaultDialTimeout {
+		cfg.DialTimeout = cfg.Timeout
+	}
 	c, err := memcache.New(cfg)
 	if err != nil {
 		t.Fatal(err)
