@@ -186,9 +186,24 @@ func TestNodesDie(t *testing.T) {
 				c := cluster(t)
 				c.config.nonSticky = nonSticky
 				s := startDemo(t, c.config)
+				patient(t, s)
 				d := drive{browser: newBrowser(t, s.url()), cluster: c}
 				d.run()
 			})
+		}
+	}
+}
+
+// patient gives the instances more time to reach a node that is back, and was the
+// last one to have the session: on a busy machine that takes more than the 100 ms
+// of the default now and then.
+func patient(t *testing.T, s *system) {
+	t.Helper()
+	for _, i := range s.instances {
+		cfg := i.managerConfig()
+		cfg.SessionBackupTimeout = time.Second
+		if err := i.manager.Reconfigure(cfg); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
