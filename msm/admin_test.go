@@ -122,8 +122,8 @@ var adminChanges = []struct {
 	problem    string // "": it succeeds
 }{
 	{"time-out", "OperationTimeout=77ms", nil, "OperationTimeout", "77ms", ""},
-	{"time-out in the wrong unit", "OperationTimeout=77", nil, "OperationTimeout", "300ms", `"77" is no duration: write one like 500ms`},
-	{"negative time-out", "OperationTimeout=-1s", nil, "OperationTimeout", "300ms", "is not positive"},
+	{"time-out in the wrong unit", "OperationTimeout=77", nil, "OperationTimeout", "1s", `"77" is no duration: write one like 500ms`},
+	{"negative time-out", "OperationTimeout=-1s", nil, "OperationTimeout", "1s", "is not positive"},
 	{"second copy's time-out", "SessionBackupTimeout=20ms", nil, "SessionBackupTimeout", "20ms", ""},
 	{"second copy's time-out beside a shorter one", "OperationTimeout=77ms", nil, "SessionBackupTimeout", "100ms", ""},
 	{"lock", "LockExpiration=9s", nil, "LockExpiration", "9s", ""},
