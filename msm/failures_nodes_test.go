@@ -3,6 +3,7 @@ package msm
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -41,16 +42,19 @@ func timed(t *testing.T, b *browser, m *Manager, want int) time.Duration {
 	return time.Since(begin)
 }
 
-// firstRequests breaks the session's node in several tries, each with a new
-// session, and returns the best of what the first and the second request after it
-// took more than usual: other work on the machine makes tries slower, never
-// faster.
-func firstRequests(t *testing.T, cfg Config, ill, well func(id string)) (first, second time.Duration) {
+// prompt is what a request may take more than usual that waits for nobody.
+const prompt = 50 * time.Millisecond
+
+// firstRequests breaks the session's node and bounds what the first and the second
+// request after it may take more than usual. It does so with new sessions until
+// each was in time once and one has moved to another node: other work on the
+// machine makes tries slower, never faster.
+func firstRequests(t *testing.T, cfg Config, ill, well func(id string), mostFirst, mostSecond time.Duration) {
 	t.Helper()
-	const tries = 4
-	moved := 0
-	first, second = time.Hour, time.Hour
-	for range tries {
+	const tries = 10
+	moved := false
+	first, second := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
+	for n := 0; n < tries && (first > mostFirst || second > mostSecond || !moved); n++ {
 		m := instance(t, cfg)
 		b := new(browser)
 		var usual []time.Duration
@@ -62,18 +66,20 @@ func firstRequests(t *testing.T, cfg Config, ill, well func(id string)) (first, 
 		ill(old.node)
 		first = min(first, timed(t, b, m, 22)-usual[10])
 		second = min(second, timed(t, b, m, 23)-usual[10])
-		if now := b.id(t); now.base != old.base {
+		now := b.id(t)
+		if now.base != old.base {
 			t.Errorf("cookie %v, want the session %v", now, old)
-		} else if now.node != old.node {
-			moved++
 		}
+		moved = moved || now.node != old.node
 		well(old.node)
 		shutdown(t, m)
 	}
-	if moved == 0 {
+	if !moved {
 		t.Errorf("in %d tries no session was moved to another node", tries)
 	}
-	return first, second
+	if first > mostFirst || second > mostSecond {
+		t.Errorf("the first and second request took %v and %v longer than usual, want %v and %v at most", first, second, mostFirst, mostSecond)
+	}
 }
 
 // Row 1, NST-20: a node is killed. The first request after it has the right
@@ -82,10 +88,7 @@ func TestFailure01_NodeKilled(t *testing.T) {
 	for _, mode := range []string{"sticky", "non-sticky"} {
 		t.Run(mode, func(t *testing.T) {
 			p := startProcesses(t, 3)
-			first, second := firstRequests(t, both(p.config())[mode], p.kill, p.restart)
-			if first > 50*time.Millisecond || second > 50*time.Millisecond {
-				t.Errorf("the first and second request took %v and %v longer than usual, want 50 ms at most", first, second)
-			}
+			firstRequests(t, both(p.config())[mode], p.kill, p.restart, prompt, prompt)
 		})
 	}
 }
@@ -310,14 +313,11 @@ func TestFailure02_NodeStopped(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			p := startProcesses(t, 3)
 			cfg := both(p.config())[mode]
-			cfg.OperationTimeout = 200 * time.Millisecond
-			first, second := firstRequests(t, cfg, p.freeze, func(id string) {
+			cfg.OperationTimeout = time.Second
+			firstRequests(t, cfg, p.freeze, func(id string) {
 				p.node(id).Continue()
 				p.restart(id)
-			})
-			if first > cfg.OperationTimeout+100*time.Millisecond || second > 50*time.Millisecond {
-				t.Errorf("the first and second request took %v and %v longer than usual, want %v once", first, second, cfg.OperationTimeout)
-			}
+			}, cfg.OperationTimeout+2*prompt, prompt)
 		})
 	}
 }
