@@ -122,3 +122,50 @@ func TestDisabledServesNothingOlder(t *testing.T) {
 		}
 	})
 }
+
+// When a manager was disabled and is to be not sticky, memcached gets what has
+// changed before anybody looks for it there.
+func TestDisabledToNonSticky(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		m := instance(t, cfg)
+		before, gone := ann(t, m), ann(t, m)
+		cfg.Disabled = true
+		must(t, m.Reconfigure(cfg))
+		begun := ann(t, m)
+		before.set(t, m, "user", "bob")
+		gone.clone().visit(m, func(s *Session) { must(t, s.Invalidate()) })
+		cfg.Disabled, cfg.NonSticky = false, true
+		must(t, m.Reconfigure(cfg))
+		for _, tc := range []struct {
+			name string
+			b    *browser
+			want string
+		}{{"begun", begun, "ann"}, {"changed", before, "bob"}, {"ended", gone, ""}} {
+			if got := tc.b.get(t, m, "user"); got != tc.want {
+				t.Errorf("a session that was %s meanwhile says %q, want %q", tc.name, got, tc.want)
+			}
+		}
+	})
+}
+
+// A logout while the manager was disabled reaches memcached at the latest when the
+// manager, enabled again, is shut down.
+func TestShutdownAfterLogoutWhileDisabled(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		cfg.Route = "b"
+		other := instance(t, cfg)
+		cfg.Route = "a"
+		m, err := New(cfg)
+		must(t, err)
+		b := ann(t, m)
+		cfg.Disabled = true
+		must(t, m.Reconfigure(cfg))
+		b.clone().visit(m, func(s *Session) { must(t, s.Invalidate()) })
+		cfg.Disabled = false
+		must(t, m.Reconfigure(cfg))
+		shutdown(t, m)
+		if got := b.get(t, other, "user"); got != "" {
+			t.Errorf("another instance says %q, want nothing", got)
+		}
+	})
+}

@@ -29,7 +29,7 @@ import (
 // sessions that are in memcached alone are not found any more, and with a Cookie
 // of another name none are. With Disabled, this process goes on with the sticky
 // sessions that it has, and memcached gets what has changed when it is enabled
-// again.
+// again, with NonSticky before requests go on.
 //
 // With Config.Client nil, connections are made anew if the nodes, the login, the
 // protocol, OperationTimeout or Logger change. The old ones are closed when the
@@ -64,7 +64,7 @@ func (m *Manager) modify(change func(*Config) error) error {
 		old.store.seal.next.Store(c.store.seal)
 	}
 	moved := c.isElsewhere(old)
-	if moved && !m.handOver(ctx, old) {
+	if moved && !m.handOver(ctx, old, c) {
 		c.own.release()
 		return errOver
 	}
@@ -98,7 +98,7 @@ const moveTime = 10 * time.Second
 // OperationTimeout go on beside those of the next core, as on another instance.
 //
 // It is false if ctx ended: then Shutdown stores what is left.
-func (m *Manager) handOver(ctx context.Context, old *core) bool {
+func (m *Manager) handOver(ctx context.Context, old, next *core) bool {
 	cores := append([]*core{old}, m.unmoved()...)
 	patience, cancel := context.WithTimeout(ctx, old.cfg.OperationTimeout)
 	defer cancel()
@@ -107,7 +107,11 @@ func (m *Manager) handOver(ctx context.Context, old *core) bool {
 	}
 	storing, cancel := context.WithTimeout(ctx, old.storeTimeout())
 	defer cancel()
-	old.local.drain()
+	local := *old.local
+	if local.store == nil && next.cfg.NonSticky {
+		local.store = next.store // it was disabled, and nobody will look into the table
+	}
+	local.drain()
 	for _, c := range cores {
 		c.queue.hurry(storing)
 	}

@@ -51,7 +51,7 @@ func (k *sticky) toDo(e *entry) {
 // drain has everything stored that memcached lacks.
 func (k *sticky) drain() {
 	for _, e := range k.table.all() {
-		if e.dirty() {
+		if e.isOwed() {
 			k.toDo(e)
 		}
 	}
