@@ -92,10 +92,7 @@ func (q *queue) hurry(ctx context.Context) {
 	q.calm = calm
 	q.settle()
 	q.mu.Unlock()
-	select {
-	case <-calm:
-	case <-ctx.Done():
-	}
+	await(ctx, calm)
 }
 
 // enqueue is add for who has mu.
@@ -230,10 +227,9 @@ func (q *queue) drain(ctx context.Context) error {
 	q.idle = idle
 	q.settle()
 	q.mu.Unlock()
-	select {
-	case <-idle:
+	err := await(ctx, idle)
+	if err == nil {
 		return nil
-	case <-ctx.Done():
 	}
 	q.mu.Lock()
 	q.givenUp = make(map[string]bool, len(q.waiting))
@@ -247,5 +243,5 @@ func (q *queue) drain(ctx context.Context) error {
 	for range lost {
 		q.lost(errStopped)
 	}
-	return ctx.Err()
+	return err
 }

@@ -39,3 +39,19 @@ func (e *ending) begin() (first bool, done <-chan struct{}) {
 }
 
 func (e *ending) finish() { close(e.done) }
+
+// await waits until done is closed, or ctx ends. What is done already is done,
+// whatever ctx says.
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return nil
+	default:
+		return ctx.Err()
+	}
+}

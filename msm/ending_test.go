@@ -117,3 +117,34 @@ func TestShutdownTwice(t *testing.T) {
 		}
 	})
 }
+
+// Shutdown does not wait for longer than it may for nodes that hang, either: its
+// client does when it closes.
+func TestShutdownOfAHangingClient(t *testing.T) {
+	ns := startNodes(t, 2)
+	cfg := ns.config()
+	cfg.Route, cfg.OperationTimeout = "a", 10*time.Second
+	m, err := New(cfg)
+	must(t, err)
+	b := ann(t, m)
+	ns.sicken(memcachetest.Fault{Hang: true})
+	b.set(t, m, "user", "bob")
+	if took, err := endsWith(t, m, 10*time.Millisecond); took > 5*time.Second || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown took %v and returned %v, want 10 ms and %v", took, err, context.DeadlineExceeded)
+	}
+}
+
+// Where nothing is left to do, it does not matter that there is no time for it.
+func TestShutdownWithoutTime(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // of two things that are so, select takes any
+		m, err := New(Config{Disabled: true})
+		must(t, err)
+		for range 2 {
+			if err := m.Shutdown(over); err != nil {
+				t.Fatalf("Shutdown returned %v, want nil", err)
+			}
+		}
+	}
+}

@@ -43,10 +43,5 @@ func (g *gate) shut(ctx context.Context) error {
 	}
 	empty := g.empty
 	g.mu.Unlock()
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return await(ctx, empty)
 }

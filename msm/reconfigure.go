@@ -162,7 +162,8 @@ func (m *Manager) retireLater(c *core, moved bool) {
 
 // Shutdown lets no further request use sessions, waits for those under way, and
 // stores what is not stored yet. When ctx ends first it returns its error, and
-// what was not stored by then is lost, if no other copy has it. Shut the HTTP
+// what was not stored by then is lost, if no other copy has it; connections to
+// nodes that do not answer are closed within OperationTimeout then. Shut the HTTP
 // server down before.
 //
 // A Reconfigure that is under way gives up, and changes nothing. A further call
@@ -170,12 +171,7 @@ func (m *Manager) retireLater(c *core, moved bool) {
 func (m *Manager) Shutdown(ctx context.Context) error {
 	first, done := m.ending.begin()
 	if !first {
-		select {
-		case <-done:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return await(ctx, done)
 	}
 	defer m.ending.finish()
 	m.change.Lock() // soon: Reconfigure waits no more
@@ -199,12 +195,10 @@ func (m *Manager) awaitDepartures(ctx context.Context) (err error) {
 	}
 	m.mu.Unlock()
 	for _, d := range all {
-		select {
-		case <-d.done:
-		case <-ctx.Done():
+		if e := await(ctx, d.done); e != nil {
 			d.abandon()
 			<-d.done // soon: it waits no more
-			err = ctx.Err()
+			err = e
 		}
 	}
 	return err
@@ -212,8 +206,14 @@ func (m *Manager) awaitDepartures(ctx context.Context) (err error) {
 
 // end stores what waits, and lets go of the client.
 func (c *core) end(ctx context.Context) error {
-	defer c.own.release()
-	return c.queue.drain(ctx)
+	err := c.queue.drain(ctx)
+	closed := make(chan struct{})
+	go func() { // ends within OperationTimeout, as Close does, also when ctx ends before
+		defer close(closed)
+		c.own.release()
+	}()
+	await(ctx, closed)
+	return err
 }
 
 // ownClient is a client that was made here, for one core after another.
