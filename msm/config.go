@@ -103,7 +103,8 @@ type Config struct {
 	// SessionAttributeFilter is a regular expression that matches in full the
 	// names of attributes that are stored. Others live as long as the request,
 	// or in sticky sessions as long as the instance has the session. "" means
-	// that all are stored.
+	// that all are stored. What was set under another filter moves when it is
+	// changed.
 	SessionAttributeFilter string
 
 	// Transcoder encodes attributes. nil means JSON.

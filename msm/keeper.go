@@ -60,11 +60,11 @@ func (b *batch) clone() *batch {
 func (b *batch) empty() bool { return b.stored.empty() && b.local.empty() }
 
 // look returns what the batch says of an attribute; known is whether it says
-// anything.
+// anything. One that moves from one part to the other is gone in the first.
 func (b *batch) look(name string) (a attr, ok, known bool) {
 	c, known := b.stored.attrs[name]
-	if !known {
-		c, known = b.local.attrs[name]
+	if other, too := b.local.attrs[name]; too && (!known || c.gone) {
+		c, known = other, true
 	}
 	return c.value, known && !c.gone, known
 }

@@ -215,12 +215,17 @@ func (c *core) newHold() *hold {
 	return h
 }
 
-// part is where a change to an attribute belongs.
-func (c *core) part(b *batch, name string) *changes {
+// part is where a change to an attribute of the session belongs. The attribute moves
+// there if it is in the other part, as it was put there under another filter.
+func (c *core) part(b *batch, h *hold, name string) (part *changes, moves bool) {
+	part, other, others := &b.stored, &b.local, h.local
 	if c.filter != nil && !c.filter.matchName(name) {
-		return &b.local
+		part, other, others = &b.local, &b.stored, h.rec.attrs
 	}
-	return &b.stored
+	if _, moves = find(others, name); moves {
+		other.remove(name)
+	}
+	return part, moves
 }
 
 // fades tells whether a cookie with a Max-Age is to be sent again: when a tenth

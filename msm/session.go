@@ -84,8 +84,9 @@ func (s *Session) Set(name string, value any) error {
 		return err
 	}
 	return s.change(true, func(b *batch) {
-		if old, ok := s.find(name); !ok || !sameValue(old, a) {
-			s.core.part(b, name).set(a)
+		old, ok := s.find(name)
+		if part, moves := s.core.part(b, s.hold, name); moves || !ok || !sameValue(old, a) {
+			part.set(a)
 		}
 	})
 }
@@ -94,7 +95,8 @@ func (s *Session) Set(name string, value any) error {
 func (s *Session) Delete(name string) error {
 	return s.change(false, func(b *batch) {
 		if _, ok := s.find(name); ok {
-			s.core.part(b, name).remove(name)
+			part, _ := s.core.part(b, s.hold, name)
+			part.remove(name)
 		}
 	})
 }
@@ -115,7 +117,8 @@ func (s *Session) update(name string, f update) error {
 			now, still := s.find(name)
 			done = still == ok && (!ok || sameValue(now, old))
 			if done && !(ok && sameValue(value, old)) {
-				s.core.part(b, name).compute(old, ok, value, f.again(name))
+				part, moves := s.core.part(b, s.hold, name)
+				part.compute(old, ok && !moves, value, f.again(name))
 			}
 		})
 		if err != nil {
@@ -143,8 +146,8 @@ func (s *Session) Names() ([]string, error) {
 	}
 	for _, b := range s.unsaved {
 		for _, part := range []*changes{&b.stored, &b.local} {
-			for name, c := range part.attrs {
-				names[name] = !c.gone
+			for name := range part.attrs {
+				_, names[name], _ = b.look(name)
 			}
 		}
 	}
