@@ -1,16 +1,15 @@
 package msm
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
 )
 
 // flush stores what memcached lacks. Second copies are left to later, unless
-// that is nil. A batch that can never be stored is dropped; the first failure of
-// that kind is returned when the rest is stored. The caller has the turn.
-func (k *sticky) flush(ctx context.Context, e *entry, later func(*version)) (dropped error) {
+// that is nil. A batch that can never be stored is given up, which is no error:
+// the caller's own, if it has one, says so itself. The caller has the turn.
+func (k *sticky) flush(ctx context.Context, e *entry, own *batch, later func(*version)) error {
 	atOnce := maxGroup
 	for {
 		batches := e.oldest(atOnce)
@@ -22,7 +21,7 @@ func (k *sticky) flush(ctx context.Context, e *entry, later func(*version)) (dro
 		case later == nil && e.isBehind():
 			in.batches = []*batch{{nonce: e.version.rec.nonces.last()}}
 		default:
-			return dropped
+			return nil
 		}
 		err := k.settle(ctx, e, in)
 		var bad *batchError
@@ -32,16 +31,23 @@ func (k *sticky) flush(ctx context.Context, e *entry, later func(*version)) (dro
 			e.setBehind(e.isBehind() && later != nil)
 			e.settled(batches, nil)
 		case errors.As(err, &bad):
-			e.settled([]*batch{bad.batch}, bad.err)
-			dropped = cmp.Or(dropped, bad.err)
+			k.giveUp(e, bad.batch, own, bad.err)
 		case isFinal(err) && len(batches) == 1:
-			e.settled(batches, err)
-			dropped = cmp.Or(dropped, err)
+			k.giveUp(e, batches[0], own, err)
 		case isFinal(err) && len(batches) > 1:
 			atOnce = 1 // to see which of them it is
 		default:
 			return err
 		}
+	}
+}
+
+// giveUp drops a batch that can never be stored. Its request, unless it is the
+// caller's own, may have been answered long ago.
+func (k *sticky) giveUp(e *entry, b, own *batch, failure error) {
+	e.settled([]*batch{b}, failure)
+	if b != own {
+		k.queue.lost(failure)
 	}
 }
 
@@ -97,6 +103,6 @@ func (k *sticky) job(e *entry) job {
 				return err
 			}
 		}
-		return k.flush(ctx, e, nil)
+		return k.flush(ctx, e, nil, nil)
 	}
 }

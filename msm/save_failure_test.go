@@ -3,6 +3,7 @@ package msm
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -90,6 +91,31 @@ func TestSaveAfterANodeFoundItTooLarge(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What two instances have changed may be too large together. The request that is
+// to blame has been answered by then: the log and Stats tell.
+func TestTooLargeTogether(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		cfg.Route = "b"
+		other := instance(t, cfg)
+		var log strings.Builder
+		cfg.Route, cfg.Logger = "a", slog.New(slog.NewTextHandler(&log, nil))
+		m := instance(t, cfg)
+		b := ann(t, m)
+		b.clone().set(t, other, "theirs", strings.Repeat("x", 600<<10))
+		rest(t, other)
+		b.set(t, m, "ours", strings.Repeat("x", 600<<10))
+		rest(t, m)
+		if lost := m.Stats().BackupsLost; lost != 1 || !strings.Contains(log.String(), "ours") {
+			t.Errorf("%d changes count as lost, and the log says %q, want 1 and which", lost, &log)
+		}
+		b.set(t, m, "after", "yes")
+		rest(t, m)
+		if after, theirs := b.get(t, other, "after"), b.get(t, other, "theirs"); after != "yes" || theirs == "" {
+			t.Errorf("the session has %q and %d bytes of the other instance's, want what came afterwards and those", after, len(theirs))
+		}
+	})
 }
 
 // newVisitor has a session already.

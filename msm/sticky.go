@@ -154,7 +154,7 @@ func (k *sticky) confirm(ctx context.Context, e *entry) error {
 		return nil
 	}
 	if e.version.fresh {
-		k.flush(ctx, e, nil) // never stored: should it fail, it is tried again
+		k.flush(ctx, e, nil, nil) // never stored: should it fail, it is tried again
 		e.locked(func() { e.confirmed = now })
 		return nil
 	}
@@ -186,7 +186,7 @@ func (k *sticky) catchUp(ctx context.Context, e *entry) error {
 	}
 	k.adopt(e, v)
 	if v.unwritten {
-		k.flush(ctx, e, nil) // should it fail, it is tried again
+		k.flush(ctx, e, nil, nil) // should it fail, it is tried again
 	}
 	return nil
 }
@@ -233,7 +233,7 @@ func (k *sticky) save(ctx context.Context, e *entry, b *batch, wait bool) error 
 	if !k.sync {
 		later = func(*version) { e.setBehind(true) }
 	}
-	err := k.flush(ctx, e, later)
+	err := k.flush(ctx, e, b, later)
 	e.yield()
 	if failure := b.failed(); failure != nil {
 		return failure
@@ -278,7 +278,7 @@ func (k *sticky) successor(ctx context.Context, e *entry, b *batch) (*entry, err
 	if k.store == nil || e.version.untouched() {
 		return k.rename(e, b)
 	}
-	if err := k.flush(ctx, e, nil); err != nil {
+	if err := k.flush(ctx, e, nil, nil); err != nil {
 		return nil, err
 	}
 	was := *e.version
