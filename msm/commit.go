@@ -160,7 +160,7 @@ func (s *store) write(ctx context.Context, v *version, in *intent, node, second 
 	}
 	rec, err := v.rec.successor(in)
 	if err == nil {
-		err = s.fits(rec)
+		err = rec.fits()
 	}
 	if err != nil {
 		return false, err

@@ -1,6 +1,8 @@
 package msm
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,6 +168,32 @@ func TestShutdownAfterLogoutWhileDisabled(t *testing.T) {
 		shutdown(t, m)
 		if got := b.get(t, other, "user"); got != "" {
 			t.Errorf("another instance says %q, want nothing", got)
+		}
+	})
+}
+
+// While a manager is disabled, a session that memcached has may not outgrow what
+// memcached takes: it would lose what has changed.
+func TestTooLargeWhileDisabled(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+		m := instance(t, cfg)
+		b := ann(t, m)
+		cfg.Disabled = true
+		must(t, m.Reconfigure(cfg))
+		b.set(t, m, "user", "bob")
+		b.visit(m, func(s *Session) {
+			must(t, s.Set("upload", strings.Repeat("x", 2<<20)))
+			if err := s.Save(t.Context()); !errors.Is(err, ErrTooLarge) {
+				t.Errorf("Save: %v, want %v", err, ErrTooLarge)
+			}
+		})
+		cfg.Disabled = false
+		must(t, m.Reconfigure(cfg))
+		b.get(t, m, "user")
+		time.Sleep(2 * sweepInterval)
+		rest(t, m)
+		if got := b.get(t, m, "user"); got != "bob" {
+			t.Errorf("enabled again: %q, want what was set meanwhile", got)
 		}
 	})
 }

@@ -206,7 +206,7 @@ func (e *entry) reconnect() {
 func (e *entry) publish(b *batch, k *sticky) error {
 	for {
 		e.mu.Lock()
-		over, now, nowLocal := e.over, e.rec, e.local
+		over, now, nowLocal, stored := e.over, e.rec, e.local, k.store != nil || e.on != nil
 		e.mu.Unlock()
 		if over {
 			return ErrInvalidated
@@ -219,8 +219,10 @@ func (e *entry) publish(b *batch, k *sticky) error {
 		if err != nil {
 			return err
 		}
-		if err := k.fits(next); err != nil {
-			return err
+		if stored { // or will be, when there is a memcached again: the request could not be told then
+			if err := next.fits(); err != nil {
+				return err
+			}
 		}
 		published := false
 		e.locked(func() {

@@ -208,15 +208,6 @@ func (k *sticky) commit(ctx context.Context, h *hold, b *batch) error {
 	return err
 }
 
-// fits refuses a session that memcached would not take: the request could not
-// be told later.
-func (k *sticky) fits(rec *record) error {
-	if k.store == nil {
-		return nil
-	}
-	return k.store.fits(rec)
-}
-
 // save stores what was published. A commit that creates the session or takes it
 // over waits for its node: until then no other instance could find it. What
 // cannot be stored now lives on here and is stored later.

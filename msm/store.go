@@ -289,12 +289,12 @@ func (r *record) outlived(now time.Time) bool {
 }
 
 // fits refuses what memcached would not take.
-func (s *store) fits(rec *record) error {
-	if len(rec.attrs) > maxAttrs {
-		return fmt.Errorf("%w: it has %d attributes of at most %d", ErrTooLarge, len(rec.attrs), maxAttrs)
+func (r *record) fits() error {
+	if len(r.attrs) > maxAttrs {
+		return fmt.Errorf("%w: it has %d attributes of at most %d", ErrTooLarge, len(r.attrs), maxAttrs)
 	}
-	if rec.sizeBound() > maxStored {
-		return tooLarge(rec)
+	if r.sizeBound() > maxStored {
+		return tooLarge(r)
 	}
 	return nil
 }
