@@ -197,3 +197,39 @@ func TestTooLargeWhileDisabled(t *testing.T) {
 		}
 	})
 }
+
+// A request that has outlived the Configs after it, while the manager was disabled
+// and then not sticky: the session has been brought in again by then, and it is that
+// one that the request changes.
+func TestLateRequestOfADisabledManager(t *testing.T) {
+	for name, tc := range map[string]struct {
+		do   func(s *Session) error
+		want string // of the user that another request has set meanwhile, and of late
+	}{
+		"changes": {func(s *Session) error { return s.Set("late", "yes") }, "bob yes"},
+		"renews":  {(*Session).Renew, " "}, // for who has the old id
+		"ends":    {(*Session).Invalidate, " "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
+				m := instance(t, cfg)
+				b := ann(t, m)
+				cfg.Disabled = true
+				must(t, m.Reconfigure(cfg))
+				b.clone().visit(m, func(s *Session) {
+					must(t, s.Set("early", "yes"))
+					cfg.Disabled, cfg.NonSticky = false, true
+					must(t, m.Reconfigure(cfg))
+					time.Sleep(2 * sweepInterval)
+					cfg.NonSticky = false
+					must(t, m.Reconfigure(cfg))
+					b.set(t, m, "user", "bob")
+					must(t, tc.do(s))
+				})
+				if got := b.get(t, m, "user") + " " + b.get(t, m, "late"); got != tc.want {
+					t.Errorf("the session says %q, want %q", got, tc.want)
+				}
+			})
+		})
+	}
+}

@@ -191,8 +191,17 @@ func (k *sticky) catchUp(ctx context.Context, e *entry) error {
 	return nil
 }
 
+// entry returns that of a hold. Without a memcached it is the one in the table: a
+// later core may have got the session anew by now, and would never look at another.
+func (k *sticky) entry(h *hold) *entry {
+	if k.store != nil || h.entry == nil {
+		return h.entry
+	}
+	return k.table.add(h.entry)
+}
+
 func (k *sticky) commit(ctx context.Context, h *hold, b *batch) error {
-	e := h.entry
+	e := k.entry(h)
 	if e == nil {
 		e = newEntry(h.rec, h.version)
 	}
@@ -239,7 +248,7 @@ func (k *sticky) save(ctx context.Context, e *entry, b *batch, wait bool) error 
 }
 
 func (k *sticky) renew(ctx context.Context, h *hold, b *batch) error {
-	e := h.entry
+	e := k.entry(h)
 	if err := k.take(ctx, e); err != nil {
 		return err
 	}
@@ -302,7 +311,7 @@ func (k *sticky) rename(e *entry, b *batch) (*entry, error) {
 }
 
 func (k *sticky) end(ctx context.Context, h *hold) error {
-	e := h.entry
+	e := k.entry(h)
 	if err := k.take(ctx, e); err != nil {
 		return err
 	}
