@@ -23,9 +23,9 @@ type entry struct {
 	rec       *record    // the session with all that requests have stored: another one after every change
 	local     []attr     // attributes that are not for memcached, sorted by name
 	unsaved   []*batch   // what memcached lacks, oldest first
+	offline   *batch     // what came after that while there was no memcached; nil: nothing
 	behind    bool       // the second copy lacks something, too
 	absent    bool       // memcached has nothing of it
-	offline   *batch     // what came after that while there was no memcached; nil: nothing
 	on        *topology  // of version
 	stamp     stamp      // of version, for cookies
 	node      string     // of version, for cookies

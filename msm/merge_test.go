@@ -213,8 +213,9 @@ func TestChangesFollow(t *testing.T) {
 	idle := time.Hour
 	ch.maxInactive = &idle
 	more.remove("b")
-	more.compute(attr{"a", 1, []byte("1")}, true, attr{"a", 1, []byte("4")}, func(attr, bool) (attr, error) { return attr{}, errors.New("it ran again") })
-	more.set(attr{"d", 1, []byte("0")}) // another request was faster, and is told next
+	// It has run again when it was published: another request was faster.
+	more.compute(attr{"a", 1, []byte("1")}, true, attr{"a", 1, []byte("2")}, func(attr, bool) (attr, error) { return attr{}, errors.New("it ran once more") })
+	more.set(attr{"d", 1, []byte("5")})
 	ch.follow(&more, result)
 	theirs, err := ch.merge([]attr{{"a", 1, []byte("theirs")}, {"b", 1, []byte("2")}, {"e", 1, []byte("6")}})
 	must(t, err)

@@ -6,9 +6,10 @@ import (
 	"github.com/seed99545744/msm/internal/proto"
 )
 
-// Tally counts how calls were answered. Reads count by key. Connections may share
-// one. The reader adds to it for all calls that a read has answered: their owners,
-// on several processors, would take its memory from each other time and again.
+// Tally counts how calls were answered: hits and misses by key, all else by call.
+// Connections may share one. The reader adds to it for all calls that a read has
+// answered: their owners, on several processors, would take its memory from each
+// other time and again.
 type Tally struct {
 	Hits, Misses            atomic.Uint64
 	Done                    atomic.Uint64 // others that were answered and not refused
