@@ -132,7 +132,36 @@ func (s *Server) Kill() {
 
 // Stop freezes the server with SIGSTOP: the kernel still accepts connections
 // and bytes, nobody answers them.
-func (s *Server) Stop() { s.signal(freeze) }
+func (s *Server) Stop() {
+	s.signal(freeze)
+	// The signal is delivered to one thread after the other; those that it has not
+	// reached yet go on serving.
+	for end := time.Now().Add(startTimeout); !s.isFrozen() && time.Now().Before(end); {
+		time.Sleep(pollInterval)
+	}
+}
+
+// isFrozen tells whether all threads stand still, or are gone, as proc(5) has it;
+// where there is none it takes that for granted.
+func (s *Server) isFrozen() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return true
+	}
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid)) // the pattern is well-formed
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		if err != nil {
+			continue // it is gone
+		}
+		_, state, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+		if state != "" && !strings.Contains("TtZX", state[:1]) {
+			return false
+		}
+	}
+	return true
+}
 
 // Continue ends Stop. Commands that came meanwhile are executed now.
 func (s *Server) Continue() { s.signal(thaw) }
