@@ -12,11 +12,7 @@ import (
 // The second copy is not touched before the session's node has taken the commit.
 func TestCopiesCommit_NodeFirst(t *testing.T) {
 	bubbleInBothModes(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
-		m := instance(t, cfg)
-		b := new(browser)
-		b.set(t, m, "who", "me")
-		base := b.id(t).base
-		places := walk(cfg, base)
+		m, b, base, places := stored(t, cfg)
 		seen := make(chan [2]stamp, 1)
 		b.visit(m, func(s *Session) {
 			_, err := s.Get("who", new(string))
@@ -61,11 +57,7 @@ func TestCopiesCommit_UpwardOnly(t *testing.T) {
 // found: others have gone on there. The commit is redone on what they have.
 func TestCopiesCommit_HigherEpochAtTheSecond(t *testing.T) {
 	bubbleInBothModes(t, 3, func(t *testing.T, ns *nodes, cfg Config) {
-		m := instance(t, cfg)
-		b := new(browser)
-		b.set(t, m, "who", "me")
-		base := b.id(t).base
-		places := walk(cfg, base)
+		m, b, base, places := stored(t, cfg)
 		b.visit(m, func(s *Session) {
 			_, err := s.Get("who", new(string))
 			must(t, err)
@@ -176,11 +168,7 @@ func TestCopiesDegraded_LeftOneBelow(t *testing.T) {
 	for name, down := range map[string][]int{"second copy": {1}, "alone": {0, 1}} {
 		t.Run(name, func(t *testing.T) {
 			bubbleInBothModes(t, 3, func(t *testing.T, ns *nodes, cfg Config) {
-				m := instance(t, cfg)
-				b := new(browser)
-				b.set(t, m, "who", "me")
-				base := b.id(t).base
-				places := walk(cfg, base)
+				m, b, base, places := stored(t, cfg)
 				for _, i := range down {
 					ns.goDown(t, cfg, m, b, places[i])
 				}

@@ -53,11 +53,7 @@ func TestCopiesEnd_TombstonesForItsLife(t *testing.T) {
 func TestCopiesEnd_StandIn(t *testing.T) {
 	for away := range 2 {
 		bubbleInBothModes(t, 3, func(t *testing.T, ns *nodes, cfg Config) {
-			m := instance(t, cfg)
-			b := new(browser)
-			b.set(t, m, "who", "me")
-			base := b.id(t).base
-			places := walk(cfg, base)
+			m, b, base, places := stored(t, cfg)
 			ns.refuse(places[away])
 			b.visit(m, func(s *Session) { must(t, s.Invalidate()) })
 			ns.node(places[away]).Delete(keyspace{}.session(base)) // an old copy, which no one can reach
@@ -68,11 +64,7 @@ func TestCopiesEnd_StandIn(t *testing.T) {
 
 func TestCopiesEnd_NodeIsBackUnnoticed(t *testing.T) {
 	bubbleInBothModes(t, 2, func(t *testing.T, ns *nodes, cfg Config) {
-		m := instance(t, cfg)
-		b := new(browser)
-		b.set(t, m, "who", "me")
-		base := b.id(t).base
-		places := walk(cfg, base)
+		m, b, base, places := stored(t, cfg)
 		ns.goDown(t, cfg, m, b, places[1])
 		time.Sleep(time.Minute)
 		b.visit(m, func(s *Session) {

@@ -28,6 +28,16 @@ func walk(cfg Config, base string) (ids []string) {
 	return ids
 }
 
+// stored returns a new session as its copies are looked at: an instance and a
+// browser that have it, its base, and the nodes in the order of its walk.
+func stored(t *testing.T, cfg Config) (m *Manager, b *browser, base string, places []string) {
+	t.Helper()
+	m, b = instance(t, cfg), new(browser)
+	b.set(t, m, "who", "me")
+	base = b.id(t).base
+	return m, b, base, walk(cfg, base)
+}
+
 // stampOn is the stamp of a session's copy on a node.
 func (ns *nodes) stampOn(id, base string) stamp {
 	ns.t.Helper()
