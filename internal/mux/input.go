@@ -34,10 +34,10 @@ func (c *Conn) fill() error {
 	var n int
 	var err error
 	if in.value != nil {
-		n, err = c.nc.Read(in.value[in.got:])
+		n, err = c.socket.read(in.value[in.got:])
 		in.got += n
 	} else {
-		n, err = c.nc.Read(in.space())
+		n, err = c.socket.read(in.space())
 		in.w += n
 	}
 	if n == 0 {

@@ -132,6 +132,7 @@ type Conn struct {
 	tail      []byte
 	gatherer  gatherer // nil unless the codec is one
 	peek      peeker
+	socket    socket
 	dead      chan struct{} // closed when err is set
 	room      chan struct{} // has a token for one of the callers that wait for room
 
@@ -185,6 +186,7 @@ func New(nc net.Conn, cfg Config) *Conn {
 	}
 	c.gatherer, _ = cfg.Codec.(gatherer)
 	c.peek.init(c.transport)
+	c.socket.init(nc)
 	return c
 }
 

@@ -116,8 +116,10 @@ func (c *Conn) watch(due time.Time) {
 }
 
 func (c *Conn) arm(round time.Time) {
-	c.round = round
-	if d := time.Until(round); c.alarm == nil {
+	now := time.Now()
+	d := min(round.Sub(now), c.socket.pulse())
+	c.round = now.Add(d)
+	if c.alarm == nil {
 		c.alarm = time.AfterFunc(d, c.inspect)
 	} else {
 		c.alarm.Reset(d)

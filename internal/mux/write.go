@@ -287,7 +287,7 @@ func (c *Conn) sendAll(buf, value []byte) error {
 
 // sendOne writes the only buffer of out, without the detour of a writev.
 func (c *Conn) sendOne() error {
-	n, err := c.nc.Write(c.out.bufs[0])
+	n, err := c.socket.write(c.out.bufs[0])
 	if err == nil {
 		c.out.vec, c.out.bufs = [4][]byte{}, nil
 		return nil

@@ -1,0 +1,138 @@
+//go:build unix
+
+package mux_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/seed99545744/msm/internal/mux"
+)
+
+// dialPeer connects over a network, "tcp" or "unix".
+func dialPeer(t *testing.T, network string) (net.Conn, *peer) {
+	t.Helper()
+	addr := "127.0.0.1:0"
+	if network == "unix" {
+		addr = filepath.Join(t.TempDir(), "socket")
+	}
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	near, err := net.Dial(network, l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { far.Close() })
+	return near, &peer{t, far, bufio.NewReader(far)}
+}
+
+// TestSockets sends more than the buffers of a socket hold, to a peer that takes
+// and gives it by bits.
+func TestSockets(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			near, p := dialPeer(t, network)
+			near.(interface{ SetWriteBuffer(int) error }).SetWriteBuffer(64 << 10)
+			c := open(t, near, mux.Config{})
+			small, large := value("s", 12<<10), value("l", 1<<20)
+			go func() { // ends with the connection
+				for {
+					line, err := p.r.ReadString('\n')
+					if err != nil {
+						return
+					}
+					size := len(small)
+					if line[3] == 'l' {
+						size = len(large)
+					}
+					io.CopyN(io.Discard, p.r, int64(size)+2)
+					io.WriteString(p.nc, "HD c7 ")
+					io.WriteString(p.nc, opaque(line)+"\r")
+					io.WriteString(p.nc, "\n")
+				}
+			}()
+			for range 10 {
+				for _, call := range []*mux.Call{set("s", small), set("l", large)} {
+					if mustDo(t, c, call); call.Rep.CAS != 7 {
+						t.Errorf("got %+v", call.Rep)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestSocketErrors(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		for _, tt := range []struct {
+			name  string
+			close func(p *peer)
+			want  error
+		}{
+			{"closed", func(p *peer) { p.line() }, io.EOF},
+			// What it has not read makes the end of a connection a reset.
+			{"reset", func(p *peer) { p.r.Peek(1); p.r = nil }, syscall.ECONNRESET},
+		} {
+			t.Run(network+"/"+tt.name, func(t *testing.T) {
+				near, p := dialPeer(t, network)
+				c := open(t, near, mux.Config{})
+				if tt.want == syscall.ECONNRESET {
+					p.r = bufio.NewReaderSize(p.nc, 16) // less than the request
+				}
+				go func() { // ends with the request
+					tt.close(p)
+					p.nc.Close()
+				}()
+				err := c.Do(context.Background(), get("a-key-that-is-longer-than-that"))
+				var e *mux.Error
+				if !errors.As(err, &e) || !e.Sent || !errors.Is(err, tt.want) {
+					t.Errorf("got %v, want %v", err, tt.want)
+				}
+			})
+		}
+	}
+}
+
+// seen is a connection whose owner wants to see what comes and goes.
+type seen struct {
+	*net.TCPConn
+	read, written atomic.Int64
+}
+
+func (c *seen) Read(b []byte) (int, error) {
+	n, err := c.TCPConn.Read(b)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+func (c *seen) Write(b []byte) (int, error) {
+	n, err := c.TCPConn.Write(b)
+	c.written.Add(int64(n))
+	return n, err
+}
+
+// TestWrappedSocket: nothing goes past what a DialContext has put around a socket.
+func TestWrappedSocket(t *testing.T) {
+	near, p := dialPeer(t, "tcp")
+	nc := &seen{TCPConn: near.(*net.TCPConn)}
+	c := open(t, nc, mux.Config{})
+	go func() { p.hit(p.line()) }() // ends with the request
+	mustDo(t, c, get("key"))
+	if nc.read.Load() == 0 || nc.written.Load() == 0 {
+		t.Errorf("seen: %d bytes read, %d written", nc.read.Load(), nc.written.Load())
+	}
+}
