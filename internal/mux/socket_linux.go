@@ -34,12 +34,14 @@ type socket struct {
 	nc      net.Conn
 	raw     syscall.RawConn // nil: nc is something else
 	in, out transfer
+	glance  glance
 }
 
 func (s *socket) init(nc net.Conn) {
 	s.nc, s.raw = nc, nil
 	s.in.init(syscall.SYS_READV)
 	s.out.init(syscall.SYS_WRITEV)
+	s.glance.init()
 	switch nc := nc.(type) { // not what wraps one, to see all that comes and goes
 	case *net.TCPConn:
 		s.raw = nonblocking(nc)
@@ -115,6 +117,12 @@ func (s *socket) write(b []byte) (n int, err error) {
 	return n, err
 }
 
+// mayHold tells whether there may be something to read, or an end of it. The
+// caller holds the turn.
+func (s *socket) mayHold() bool {
+	return s.raw == nil || s.raw.Control(s.glance.try) != nil || s.glance.ready
+}
+
 func (s *socket) failure(op string, errno syscall.Errno) error {
 	addr := s.nc.RemoteAddr()
 	return &net.OpError{Op: op, Net: addr.Network(), Source: s.nc.LocalAddr(), Addr: addr, Err: os.NewSyscallError(op, errno)}
@@ -161,4 +169,28 @@ func (t *transfer) attempt(fd uintptr) (done bool) {
 		t.errno = errno
 		return true
 	}
+}
+
+// glance is what ppoll(2) works on, as transfer is for its calls.
+type glance struct {
+	addr, waitAddr uintptr          // of asked and wait
+	wait           syscall.Timespec // stays zero
+	try            func(fd uintptr) // attempt
+	asked          struct {         // struct pollfd
+		fd               int32
+		events, happened int16
+	}
+	ready bool
+}
+
+func (g *glance) init() {
+	const pollIn = 1 // POLLIN; what is wrong is told unasked
+	g.asked.events, g.try = pollIn, g.attempt
+	g.addr, g.waitAddr = reflect.ValueOf(&g.asked).Pointer(), reflect.ValueOf(&g.wait).Pointer()
+}
+
+func (g *glance) attempt(fd uintptr) {
+	g.asked.fd, g.asked.happened = int32(fd), 0
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_PPOLL, g.addr, 1, g.waitAddr, 0, 0, 0)
+	g.ready = n != 0 || errno != 0
 }

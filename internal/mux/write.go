@@ -157,7 +157,7 @@ func (c *Conn) checkIdle(call *Call) {
 		now = c.now()
 	}
 	idle := now.Sub(c.born) - time.Duration(c.heard.Load())
-	if !c.cfg.Strict && idle <= staleAfter {
+	if !c.cfg.Strict && idle <= staleAfter || !c.socket.mayHold() {
 		return
 	}
 	err := c.peek.look()
