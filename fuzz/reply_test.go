@@ -107,11 +107,13 @@ func FuzzTextReply(f *testing.F) {
 // must not answer another.
 func FuzzBinaryReply(f *testing.F) {
 	const abc = "\x00\x00\x00\x05abc"
+	hitA := packet(0x0c, 0, 4, 1, "\x00\x00\x00\x05aabc")
 	seedReplies(f, [][]string{
 		proto.OpGet:         {packet(0x00, 0, 4, 0, abc), packet(0x00, 1, 0, 0, "Not found"), packet(0x00, 0, 4, 0, abc)[:27]},
 		proto.OpGetAndTouch: {packet(0x1d, 0, 4, 0, abc), packet(0x1c, 0, 4, 0, abc[:4])},
-		proto.OpGetMulti: {packet(0x0d, 0, 4, 1, "\x00\x00\x00\x05aabc") + packet(0x0a, 0, 0, 0, ""), packet(0x0d, 0x85, 0, 0, "Busy") + packet(0x0a, 0, 0, 0, ""),
-			strings.Repeat(packet(0x0d, 0, 4, 1, "\x00\x00\x00\x05aabc"), 2) + packet(0x0a, 0, 0, 0, "")},
+		proto.OpGetMulti: {hitA + packet(0x0c, 0, 4, 2, "\x00\x00\x00\x05a2") + packet(0x0c, 1, 0, 1, "c"),
+			packet(0x0c, 0x85, 0, 0, "Busy") + packet(0x0c, 1, 0, 0, "Not found") + packet(0x0c, 0x20, 0, 0, "Auth failure."),
+			strings.Repeat(hitA, 2)},
 		proto.OpSet: {packet(0x01, 0, 0, 0, ""), packet(0x01, 2, 0, 0, "Data exists for key."), packet(0x01, 3, 0, 0, "Too large."),
 			packet(0x01, 1, 0, 0, strings.Repeat("x", 3000)), packet(0x01, 1, 5, 3, "abc")},
 		proto.OpAdd:       {packet(0x02, 2, 0, 0, "Data exists for key.")},

@@ -224,12 +224,9 @@ func (h *hostile) packet() error {
 		return append(append(out[:], extras+key...), v...)
 	}
 	switch head[1] {
-	case 0x00, 0x0d: // get, getkq
+	case 0x00, 0x0c: // get, getk
 		name, v, ok := h.find(key)
 		if !ok {
-			if head[1] == 0x0d {
-				return nil
-			}
 			return h.say(reply(1, "", "", nil))
 		}
 		if name != key {
@@ -245,7 +242,7 @@ func (h *hostile) packet() error {
 			return err
 		}
 		return h.say(reply(0, "", "", nil))
-	case 0x04, 0x0a: // delete, noop
+	case 0x04: // delete
 		return h.say(reply(0, "", "", nil))
 	}
 	h.fail("the server was sent opcode %#x", head[1])

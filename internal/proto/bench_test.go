@@ -63,7 +63,7 @@ func manyKeys(value string) (c struct {
 		asMeta := fmt.Sprintf("VA 100 f5 c123456789 O123456.%d\r\n%s\r\n", i, value)
 		classic.WriteString(asList)
 		meta.WriteString(asMeta)
-		binary.WriteString(packet(0, reply{opcode: opcodeGetKQ, opaque: 123456, extras: "\x00\x00\x00\x05", key: key, value: value, cas: 20}))
+		binary.WriteString(packet(0, reply{opcode: opcodeGetK, opaque: 123456, extras: "\x00\x00\x00\x05", key: key, value: value, cas: 20}))
 		if i == 0 {
 			text.WriteString(asMeta)
 		} else {
@@ -72,7 +72,6 @@ func manyKeys(value string) (c struct {
 	}
 	classic.WriteString("END\r\n")
 	text.WriteString("END\r\nMN\r\n")
-	binary.WriteString(packet(0, reply{opcode: opcodeNoop, opaque: 123456}))
 	c.replies = map[string]string{"Classic": classic.String(), "Meta": meta.String(), "Binary": binary.String(), "Text": text.String()}
 	return c
 }

@@ -29,9 +29,8 @@ const (
 	opcodeIncrement = 0x05
 	opcodeDecrement = 0x06
 	opcodeFlush     = 0x08
-	opcodeNoop      = 0x0a
 	opcodeVersion   = 0x0b
-	opcodeGetKQ     = 0x0d
+	opcodeGetK      = 0x0c
 	opcodeAppend    = 0x0e
 	opcodePrepend   = 0x0f
 	opcodeStat      = 0x10
@@ -49,8 +48,7 @@ const (
 // saslPlain is the mechanism of OpAuth (RFC 4616).
 const saslPlain = "PLAIN"
 
-// opcode is the command that req is sent as; that of a multi-get ends with a
-// no-op.
+// opcode is the command that req is sent as, a multi-get once for each key.
 //
 // A touch returns flags and CAS but no value, which is what a get that wants
 // none asks for.
@@ -59,7 +57,7 @@ func opcode(req *Request) byte {
 		return opcodeTouch
 	}
 	codes := [...]byte{
-		OpGet: opcodeGet, OpGetAndTouch: opcodeGAT, OpGetMulti: opcodeGetKQ,
+		OpGet: opcodeGet, OpGetAndTouch: opcodeGAT, OpGetMulti: opcodeGetK,
 		OpSet: opcodeSet, OpAdd: opcodeAdd, OpReplace: opcodeReplace, OpAppend: opcodeAppend, OpPrepend: opcodePrepend,
 		OpDelete: opcodeDelete, OpTouch: opcodeTouch, OpIncrement: opcodeIncrement, OpDecrement: opcodeDecrement,
 		OpVersion: opcodeVersion, OpStats: opcodeStat, OpFlushAll: opcodeFlush, OpAuth: opcodeAuth,
@@ -77,12 +75,7 @@ func (b Binary) Tail() string { return "" }
 func (b Binary) AppendRequest(dst []byte, req *Request) []byte {
 	switch req.Op {
 	case OpGetMulti:
-		for _, key := range req.Keys {
-			dst = appendHeader(dst, opcodeGetKQ, req)
-			dst = append(dst, key...)
-			fillLengths(dst[len(dst)-len(key)-headerSize:], 0, len(key), 0)
-		}
-		return appendHeader(dst, opcodeNoop, req)
+		return appendBinaryMulti(dst, req)
 	case OpVersion, OpFlushAll:
 		return appendHeader(dst, opcode(req), req)
 	case OpAuth:
@@ -98,6 +91,17 @@ func (b Binary) AppendRequest(dst []byte, req *Request) []byte {
 		value = len(req.Value)
 	}
 	fillLengths(dst[start:], extras, len(req.Key), value)
+	return dst
+}
+
+// appendBinaryMulti asks for misses, too: quiet gets would need a no-op at the
+// end, and the server sends the answers to either apart.
+func appendBinaryMulti(dst []byte, req *Request) []byte {
+	for _, key := range req.Keys {
+		dst = appendHeader(dst, opcodeGetK, req)
+		dst = append(dst, key...)
+		fillLengths(dst[len(dst)-len(key)-headerSize:], 0, len(key), 0)
+	}
 	return dst
 }
 

@@ -100,30 +100,32 @@ func TestBinaryGet(t *testing.T) {
 
 func TestBinaryGetMulti(t *testing.T) {
 	a, c := hit{0, 5, 11, TTLUnknown, "A"}, hit{2, 5, 13, TTLUnknown, "C"}
-	va, vc := answer(opcodeGetKQ, 11, five, "a", "A"), answer(opcodeGetKQ, 13, five, "c", "C")
-	end := answer(opcodeNoop, 0, "", "", "")
-	getKQ := func(key string) string { return ask(opcodeGetKQ, 0, "", key, "") }
+	va, vb, vc := answer(opcodeGetK, 11, five, "a", "A"), answer(opcodeGetK, 12, five, "b", "B"), answer(opcodeGetK, 13, five, "c", "C")
+	miss := func(key string) string { return packet(1, reply{opcode: opcodeGetK, opaque: 7, key: key}) }
+	getK := func(key string) string { return ask(opcodeGetK, 0, "", key, "") }
 	busy := refused(StatusServerError, "Busy")
-	busy.Hits = []hit{a, c}
+	half := busy
+	busy.Hits, half.Hits = []hit{a, c}, []hit{a}
 	testWire(t, Binary{}, []wireCase{
-		{"some", "misses are silent, the no-op ends it", some, getKQ("a") + getKQ("b") + getKQ("c") + ask(opcodeNoop, 0, "", "", ""),
-			va + vc + end, found(a, c), 0},
-		{"none", "no error", some, "", end, found(), 0},
-		{"miss", "spoken, of a server that is not quiet", some, "", va + packet(1, reply{opcode: opcodeGetKQ, opaque: 7, key: "b", value: "Not found"}) + vc + end, found(a, c), 0},
-		{"refused for one key", "the others' values count", some, "", va + refuse(0x85, opcodeGetKQ, "Busy") + vc + end, busy, 0},
-		{"unauthenticated", "nothing more comes", some, "", refuse(0x20, opcodeGetKQ, "Auth failure."), refused(StatusAuth, "Auth failure."), 0},
-		{"no-op refused", "that ends it, too", some, "", refuse(0x85, opcodeNoop, "Busy"), refused(StatusServerError, "Busy"), 0},
-		{"refused too often", "more often than there are keys", some, "", strings.Repeat(refuse(0x85, opcodeGetKQ, "Busy"), 4) + end, failed, 0},
-		{"missed too often", "more often than there are keys", some, "", strings.Repeat(refuse(1, opcodeGetKQ, "Not found"), 4) + end, failed, 0},
-		{"out of order", "a reply to another request", some, "", vc + va + end, failed, 0},
-		{"hit twice", "a duplicated reply", some, "", va + va + end, failed, 0},
-		{"another key", "a reply to another request", some, "", answer(opcodeGetKQ, 11, five, "d", "D"), failed, 0},
-		{"no key", "could be any", some, "", answer(opcodeGetKQ, 11, five, "", "A"), failed, 0},
-		{"another opaque", "a reply to another request", some, "", packet(0, reply{opcode: opcodeGetKQ, opaque: 8, extras: five, key: "a", value: "A"}), failed, 0},
-		{"another's end", "a reply to another request", some, "", packet(0, reply{opcode: opcodeNoop, opaque: 8}), failed, 0},
-		{"end with a body", "no no-op", some, "", answer(opcodeNoop, 0, "", "", "x"), failed, 0},
+		{"all", "the last hit ends it", some, getK("a") + getK("b") + getK("c"), va + vb + vc, found(a, hit{1, 5, 12, TTLUnknown, "B"}, c), 0},
+		{"some", "each miss is told, with its key", some, "", va + miss("b") + vc, found(a, c), 0},
+		{"none", "no error", some, "", miss("a") + miss("b") + miss("c"), found(), 0},
+		{"miss without a key", "of a server that tells the reason instead", some, "", va + refuse(1, opcodeGetK, "Not found") + vc, found(a, c), 0},
+		{"refused for one key", "the others' values count", some, "", va + refuse(0x85, opcodeGetK, "Busy") + vc, busy, 0},
+		{"refused at the end", "that ends it, too", some, "", va + miss("b") + refuse(0x85, opcodeGetK, "Busy"), half, 0},
+		{"unauthenticated", "nothing more comes", some, "", refuse(0x20, opcodeGetK, "Auth failure."), refused(StatusAuth, "Auth failure."), 0},
+		{"incomplete", "waits for the last key", some, "", va + miss("b"), outcome{More: true, Hits: []hit{a}}, 0},
+		{"out of order", "a reply to another request", some, "", vc + va + vb, failed, 0},
+		{"hit twice", "a duplicated reply", some, "", va + va + vc, failed, 0},
+		{"missed twice", "a duplicated reply", some, "", miss("a") + miss("a") + vc, failed, 0},
+		{"another key", "a reply to another request", some, "", answer(opcodeGetK, 11, five, "d", "D"), failed, 0},
+		{"another's miss", "a reply to another request", some, "", miss("d"), failed, 0},
+		{"no key", "could be any", some, "", answer(opcodeGetK, 11, five, "", "A"), failed, 0},
+		{"another opaque", "a reply to another request", some, "", packet(0, reply{opcode: opcodeGetK, opaque: 8, extras: five, key: "a", value: "A"}), failed, 0},
+		{"quiet", "not the opcode", some, "", answer(0x0d, 11, five, "a", "A"), failed, 0},
+		{"no-op", "not the opcode", some, "", answer(0x0a, 0, "", "", ""), failed, 0},
 		{"get", "not the opcode", some, "", answer(opcodeGet, 11, five, "", "A"), failed, 0},
-		{"key over 250", "no key of ours", some, "", announce(opcodeGetKQ, 4, 251, 255), failed, 0},
+		{"key over 250", "no key of ours", some, "", announce(opcodeGetK, 4, 251, 255), failed, 0},
 	})
 }
 

@@ -44,8 +44,7 @@ func cutHeader(buf []byte, req *Request) (h header, ok bool, err error) {
 	switch {
 	case buf[0] != magicReply || buf[5] != 0:
 		err = fmt.Errorf("%w: not the header of a reply", ErrProtocol)
-	case binary.BigEndian.Uint32(buf[12:]) != req.Opaque,
-		h.opcode != opcode(req) && (req.Op != OpGetMulti || h.opcode != opcodeNoop):
+	case binary.BigEndian.Uint32(buf[12:]) != req.Opaque, h.opcode != opcode(req):
 		err = unexpected(req)
 	case h.key > MaxKey || uint64(h.extras+h.key) > h.body:
 		err = fmt.Errorf("%w: a header whose lengths contradict each other", ErrProtocol)
@@ -67,14 +66,14 @@ func (b Binary) Parse(buf []byte, req *Request, rep *Reply) (n int, step Step, e
 
 // parsePacket reads one packet, or that of a hit up to its value.
 func (b Binary) parsePacket(buf []byte, req *Request, rep *Reply) (n int, step Step, err error) {
-	if rep.state == stateTail && req.Op != OpGetMulti {
+	if rep.state == stateTail && rep.multiEnd(req) == StepDone {
 		return 0, StepDone, nil
 	}
 	h, ok, err := cutHeader(buf, req)
 	if !ok {
 		return 0, StepMore, err
 	}
-	isHit := h.opcode == opcodeGet || h.opcode == opcodeGAT || h.opcode == opcodeGetKQ
+	isHit := h.opcode == opcodeGet || h.opcode == opcodeGAT || h.opcode == opcodeGetK
 	if isHit && h.status == 0 {
 		return b.parseHit(h, buf, req, rep)
 	}
@@ -84,6 +83,9 @@ func (b Binary) parsePacket(buf []byte, req *Request, rep *Reply) (n int, step S
 	n = headerSize + int(h.body)
 	if len(buf) < n {
 		return 0, StepMore, nil
+	}
+	if key := buf[n-int(h.body)+h.extras:][:h.key]; len(key) > 0 && req.Op == OpGetMulti && string(key) != req.Keys[rep.next] {
+		return 0, StepMore, unexpected(req)
 	}
 	if h.status != 0 {
 		step, err = parseStatus(h, buf[:n], req, rep)
@@ -102,8 +104,12 @@ func (b Binary) parseHit(h header, buf []byte, req *Request, rep *Reply) (n int,
 	if len(buf) < n {
 		return 0, StepMore, nil
 	}
-	if req.Op == OpGetMulti && !rep.matchKey(buf[headerSize+h.extras:n], req) {
-		return 0, StepMore, fmt.Errorf("%w: a value of a key that was not asked for", ErrProtocol)
+	if req.Op == OpGetMulti {
+		if string(buf[n-h.key:n]) != req.Keys[rep.next] {
+			return 0, StepMore, unexpected(req)
+		}
+		rep.Index = rep.next
+		rep.next++
 	}
 	rep.Flags, rep.CAS, rep.TTL = binary.BigEndian.Uint32(buf[headerSize:]), h.cas, TTLUnknown
 	return n, StepValue, rep.hit(h.body-uint64(h.extras+h.key), maxValue(b.MaxValue))
@@ -141,15 +147,14 @@ func parseBody(h header, body []byte, req *Request, rep *Reply) (Step, error) {
 	return StepDone, nil
 }
 
-// parseStatus reads a packet that says why not. That of a quiet get stands for
-// one of the keys; the no-op ends the reply.
+// parseStatus reads a packet that says why not. In a multi-get it stands for one
+// key.
 func parseStatus(h header, packet []byte, req *Request, rep *Reply) (Step, error) {
 	if h.status == statusInvalid {
 		return StepMore, fmt.Errorf("%w: the server calls %s invalid and closes", ErrProtocol, req.Op)
 	}
 	status := binaryStatus(h.status, req)
-	quiet := h.opcode == opcodeGetKQ && status != StatusAuth
-	if !quiet || status != StatusMiss {
+	if req.Op != OpGetMulti || status != StatusMiss {
 		rep.Status = status
 	}
 	if status == StatusServerError || status == StatusAuth {
@@ -157,10 +162,11 @@ func parseStatus(h header, packet []byte, req *Request, rep *Reply) (Step, error
 			rep.Line = fmt.Sprintf("status %#x", h.status)
 		}
 	}
-	if quiet {
-		return StepMore, rep.passKey(req)
+	if status == StatusAuth {
+		return StepDone, nil
 	}
-	return StepDone, nil
+	rep.next++
+	return rep.multiEnd(req), nil
 }
 
 // binaryStatus is what a reply's status means for req. Opcode and opaque say

@@ -115,7 +115,7 @@ func TestErrorsAreDiscreet(t *testing.T) {
 			for _, reply := range []string{
 				"VALUE " + secret + "2 0 6 1\r\n", "VALUE " + secret + " x\r\n", secret + "\r\n", "ERROR " + secret + "\r\n",
 				"CLIENT_ERROR " + secret + "\r\n", "VA 6 O9\r\n" + secret + "\r\n", "VA " + secret + "\r\n", "HD O" + secret + "\r\n",
-				packet(0, reply{opcode: opcodeGetKQ, opaque: 7, extras: five, key: secret + "2", value: secret}),
+				packet(0, reply{opcode: opcodeGetK, opaque: 7, extras: five, key: secret + "2", value: secret}),
 				packet(4, reply{opcode: opcode(&req), opaque: 7, value: secret}),
 			} {
 				_, _, err := p.codec.Parse([]byte(reply), &req, new(Reply))

@@ -95,6 +95,15 @@ func (rep *Reply) passKey(req *Request) error {
 	return nil
 }
 
+// multiEnd tells whether a reply in which every key is answered is complete: that
+// of a multi-get is with the last one.
+func (rep *Reply) multiEnd(req *Request) Step {
+	if req.Op == OpGetMulti && rep.next < len(req.Keys) {
+		return StepMore
+	}
+	return StepDone
+}
+
 // hit notes the length of a value that is about to follow.
 func (rep *Reply) hit(size, limit uint64) error {
 	if size > limit {

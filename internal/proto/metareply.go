@@ -33,7 +33,7 @@ func (m Meta) parsePiece(buf []byte, req *Request, rep *Reply) (n int, step Step
 			return 0, StepMore, err
 		}
 		rep.state = stateHead
-		return n, rep.metaEnd(req), nil
+		return n, rep.multiEnd(req), nil
 	case stateNumber:
 		return parseCounter(buf, req, rep)
 	}
@@ -68,16 +68,7 @@ func (m Meta) parseHead(line []byte, req *Request, rep *Reply) (Step, error) {
 	if req.Op != OpGetMulti {
 		rep.Status = status
 	}
-	return rep.metaEnd(req), nil
-}
-
-// metaEnd tells whether the reply is complete: that of a multi-get is when every
-// key has been answered.
-func (rep *Reply) metaEnd(req *Request) Step {
-	if req.Op == OpGetMulti && rep.next < len(req.Keys) {
-		return StepMore
-	}
-	return StepDone
+	return rep.multiEnd(req), nil
 }
 
 // parseValue reads what follows "VA <size>".
@@ -146,7 +137,7 @@ func metaRefusal(line []byte, req *Request, rep *Reply) (Step, error) {
 		return StepDone, nil
 	}
 	rep.next++
-	return rep.metaEnd(req), nil
+	return rep.multiEnd(req), nil
 }
 
 // readFlags reads the flags of a reply in any order and verifies the opaque.
