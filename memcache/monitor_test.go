@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,9 +22,10 @@ func TestPreemption(t *testing.T) {
 		testPreemption(t, addr)
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestPreemption$")
+	cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), server+"="+startReal(t))
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) { // no test to run is no error
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -156,6 +156,9 @@ func checkImports(t *testing.T, table map[string]rule, packages map[string][]sou
 		}
 		for _, s := range sources {
 			for _, spec := range s.file.Imports {
+				if spec.Path.Value == `"unsafe"` && s.path != "internal/mux/socket_linux.go" {
+					t.Errorf("%s: only the system calls of mux may be unsafe", s.pos(spec))
+				}
 				if why := r.forbids(dir, strings.Trim(spec.Path.Value, `"`), s.isTest()); why != "" {
 					t.Errorf("%s: %s", s.pos(spec), why)
 				}

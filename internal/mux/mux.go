@@ -130,9 +130,9 @@ type Conn struct {
 	codec     proto.Codec
 	cfg       Config
 	tail      []byte
-	gatherer  gatherer // nil unless the codec is one
-	peek      peeker
-	socket    socket
+	gatherer  gatherer      // nil unless the codec is one
+	peek      peeker        // used by the holder of the turn
+	socket    socket        // its fields say by whom
 	dead      chan struct{} // closed when err is set
 	room      chan struct{} // has a token for one of the callers that wait for room
 

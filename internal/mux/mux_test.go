@@ -73,24 +73,18 @@ type peer struct {
 
 func connect(t testing.TB, cfg mux.Config) (*mux.Conn, *peer) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	near, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	far, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { far.Close() })
+	near, p := dialPeer(t, "tcp")
+	return open(t, near, cfg), p
+}
+
+// dialPeer connects over a network, "tcp" or "unix".
+func dialPeer(t testing.TB, network string) (net.Conn, *peer) {
+	t.Helper()
+	near, far := mux.Pair(t, network)
 	// Small, so that a value of a megabyte gets stuck.
-	near.(*net.TCPConn).SetWriteBuffer(64 << 10)
-	far.(*net.TCPConn).SetReadBuffer(64 << 10)
-	return open(t, near, cfg), &peer{t, far, bufio.NewReader(far)}
+	near.SetWriteBuffer(64 << 10)
+	far.SetReadBuffer(64 << 10)
+	return near, &peer{t, far, bufio.NewReader(far)}
 }
 
 // line reads one request line.

@@ -31,6 +31,10 @@ func (p *peeker) init(nc net.Conn) {
 	}
 	p.raw = raw
 	p.probe = func(fd uintptr) {
+		if !readable(fd) { // mostly, and Recvfrom would wake the scheduler's monitor
+			p.err = syscall.EAGAIN
+			return
+		}
 		p.n, _, p.err = syscall.Recvfrom(int(fd), p.b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	}
 }

@@ -13,8 +13,9 @@ var longAgo = time.Unix(1, 0)
 // strikes somebody it was not meant for is a spurious wake.
 type poke struct{ read, write bool }
 
-// watchdog sees to it that nothing takes longer than Timeout. There is one for
-// the connection, not one for each call.
+// watchdog sees to it that nothing takes longer than Timeout, and wakes the
+// runtime's monitor where the socket's calls do not. There is one for the
+// connection, not one for each call.
 type watchdog struct {
 	alarm    *time.Timer // calls inspect
 	watching bool        // the alarm is set
@@ -115,9 +116,10 @@ func (c *Conn) watch(due time.Time) {
 	c.arm(due)
 }
 
+// arm sets the alarm, to an earlier time if the socket wants more rounds.
 func (c *Conn) arm(round time.Time) {
 	now := time.Now()
-	d := min(round.Sub(now), c.socket.pulse())
+	d := min(round.Sub(now), c.socket.maxRound())
 	c.round = now.Add(d)
 	if c.alarm == nil {
 		c.alarm = time.AfterFunc(d, c.inspect)

@@ -157,7 +157,7 @@ func (c *Conn) checkIdle(call *Call) {
 		now = c.now()
 	}
 	idle := now.Sub(c.born) - time.Duration(c.heard.Load())
-	if !c.cfg.Strict && idle <= staleAfter || !c.socket.mayHold() {
+	if !c.cfg.Strict && idle <= staleAfter {
 		return
 	}
 	err := c.peek.look()
@@ -285,7 +285,7 @@ func (c *Conn) sendAll(buf, value []byte) error {
 	return nil
 }
 
-// sendOne writes the only buffer of out, without the detour of a writev.
+// sendOne writes the only buffer of out, without the detour of net.Buffers.
 func (c *Conn) sendOne() error {
 	n, err := c.socket.write(c.out.bufs[0])
 	if err == nil {

@@ -6,7 +6,8 @@ import "encoding/binary"
 // and still served. The zero value is ready for use.
 //
 // Every reply carries the opcode and the opaque of its request and is verified
-// by both; the hits of a multi-get by their keys as well. It does not tell TTLs.
+// by both; those of a multi-get, whose opaque is the same, by their keys as well.
+// It does not tell TTLs.
 type Binary struct {
 	MaxValue int // the largest value accepted in a reply, in bytes; 0 means DefaultMaxValue
 }
@@ -95,7 +96,8 @@ func (b Binary) AppendRequest(dst []byte, req *Request) []byte {
 }
 
 // appendBinaryMulti asks for misses, too: quiet gets would need a no-op at the
-// end, and the server sends the answers to either apart.
+// end, for which the server sends what it has gathered, and again for what
+// follows. At 64 callers that cost ten keys a fifth of both CPUs.
 func appendBinaryMulti(dst []byte, req *Request) []byte {
 	for _, key := range req.Keys {
 		dst = appendHeader(dst, opcodeGetK, req)

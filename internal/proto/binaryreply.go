@@ -84,7 +84,8 @@ func (b Binary) parsePacket(buf []byte, req *Request, rep *Reply) (n int, step S
 	if len(buf) < n {
 		return 0, StepMore, nil
 	}
-	if key := buf[n-int(h.body)+h.extras:][:h.key]; len(key) > 0 && req.Op == OpGetMulti && string(key) != req.Keys[rep.next] {
+	// A miss repeats the key, a refusal does not.
+	if key := buf[headerSize+h.extras:][:h.key]; req.Op == OpGetMulti && h.key > 0 && string(key) != req.Keys[rep.next] {
 		return 0, StepMore, unexpected(req)
 	}
 	if h.status != 0 {
@@ -148,7 +149,7 @@ func parseBody(h header, body []byte, req *Request, rep *Reply) (Step, error) {
 }
 
 // parseStatus reads a packet that says why not. In a multi-get it stands for one
-// key.
+// key, unless the server wants credentials: then nothing more comes.
 func parseStatus(h header, packet []byte, req *Request, rep *Reply) (Step, error) {
 	if h.status == statusInvalid {
 		return StepMore, fmt.Errorf("%w: the server calls %s invalid and closes", ErrProtocol, req.Op)
@@ -162,7 +163,7 @@ func parseStatus(h header, packet []byte, req *Request, rep *Reply) (Step, error
 			rep.Line = fmt.Sprintf("status %#x", h.status)
 		}
 	}
-	if status == StatusAuth {
+	if req.Op != OpGetMulti || status == StatusAuth {
 		return StepDone, nil
 	}
 	rep.next++

@@ -85,25 +85,6 @@ func (rep *Reply) matchKey(key []byte, req *Request) bool {
 	return false
 }
 
-// passKey notes that a refusal stood for one key of a multi-get. It bounds the
-// reply of a server that goes on refusing.
-func (rep *Reply) passKey(req *Request) error {
-	if rep.next >= len(req.Keys) {
-		return unexpected(req)
-	}
-	rep.next++
-	return nil
-}
-
-// multiEnd tells whether a reply in which every key is answered is complete: that
-// of a multi-get is with the last one.
-func (rep *Reply) multiEnd(req *Request) Step {
-	if req.Op == OpGetMulti && rep.next < len(req.Keys) {
-		return StepMore
-	}
-	return StepDone
-}
-
 // hit notes the length of a value that is about to follow.
 func (rep *Reply) hit(size, limit uint64) error {
 	if size > limit {

@@ -139,6 +139,15 @@ type Reply struct {
 	next  int // OpGetMulti: the first key that no reply has passed yet. OpStats: the bytes so far
 }
 
+// multiEnd is the step after an answer in a reply that is complete with the
+// answer to the last key: that of Meta and Binary, or of one key.
+func (rep *Reply) multiEnd(req *Request) Step {
+	if req.Op == OpGetMulti && rep.next < len(req.Keys) {
+		return StepMore
+	}
+	return StepDone
+}
+
 // Stat is one line of the answer to OpStats.
 type Stat struct{ Name, Value string }
 

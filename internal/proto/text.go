@@ -95,3 +95,13 @@ func parseListEnd(line []byte, req *Request, rep *Reply) (Step, error) {
 	rep.state = stateRefused
 	return StepMore, rep.passKey(req)
 }
+
+// passKey notes that a refusal stood for one key of a multi-get. It bounds the
+// reply of a server that goes on refusing.
+func (rep *Reply) passKey(req *Request) error {
+	if rep.next >= len(req.Keys) {
+		return unexpected(req)
+	}
+	rep.next++
+	return nil
+}
