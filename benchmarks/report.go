@@ -150,20 +150,25 @@ func ratioText(outcomes []outcome, name, workload string, goroutines int) string
 // guardedAt is the concurrency that workload.goal speaks of.
 const guardedAt = 64
 
-// guard returns an error that names every workload whose median ratio is below
-// two thirds of what is reached: what noise does not do, a regression does.
-func guard(outcomes []outcome, subject string) error {
+// noise is how far below a goal the median of a short run may come to lie
+// without anything having become slower.
+const noise = 0.08
+
+// guard returns the workloads whose median ratio is below two thirds of their
+// goal, and an error that says so.
+func guard(outcomes []outcome, subject string) (slow []workload, err error) {
 	var errs []error
 	for _, o := range outcomes {
-		r, reached := o.result(subject), cmp.Or(o.cell.reached, o.cell.goal)
-		if r == nil || reached == 0 || o.cell.goroutines != guardedAt {
+		r, goal := o.result(subject), o.cell.goal
+		if r == nil || goal == 0 || o.cell.goroutines != guardedAt {
 			continue
 		}
-		if got := median(o.ratios(*r, (*sample).capacity)); got < reached*2/3 {
-			errs = append(errs, fmt.Errorf("%s: %.2f times %s, less than two thirds of %.1f", o.cell, got, o.baseline, reached))
+		if got := median(o.ratios(*r, (*sample).capacity)); got < goal*2/3*(1-noise) {
+			slow = append(slow, o.cell.workload)
+			errs = append(errs, fmt.Errorf("%s: %.2f times %s, less than two thirds of %.1f", o.cell, got, o.baseline, goal))
 		}
 	}
-	return errors.Join(errs...)
+	return slow, errors.Join(errs...)
 }
 
 // guarded are the names of the workloads that guard watches over.
