@@ -96,6 +96,7 @@ func (s *socket) read(b []byte) (int, error) {
 	case t.n == 0:
 		return 0, io.EOF
 	}
+	written(b[:t.n])
 	return t.n, nil
 }
 
@@ -131,8 +132,7 @@ func (s *socket) failure(op string, errno syscall.Errno) error {
 //
 // Package syscall has no raw call that takes a slice. The pointers here become
 // numbers in the argument list of the call, pattern 4 of package unsafe: the
-// compiler keeps what they point to in its place until the call returns. Nothing
-// in it looks at the memory, so the race detector does not see what it fills.
+// compiler keeps what they point to in its place until the call returns.
 type transfer struct {
 	trap uintptr                      // the number of the call
 	try  func(fd uintptr) (done bool) // call, bound once so that it does not allocate
