@@ -1,6 +1,7 @@
-//go:build linux && !msan
+//go:build linux && !386 && !s390x && !race && !msan && !asan
 
-// Without msan, which takes what a raw call has filled for memory never written.
+// Without the sanitizers, which package syscall tells what a call has read and
+// written, and when. Linux on 386 and s390x has no system calls of these names.
 
 package mux
 
@@ -43,32 +44,19 @@ type socket struct {
 }
 
 func (s *socket) init(nc net.Conn) {
-	s.nc, s.raw = nc, nil
-	s.in.init(syscall.SYS_READ)
-	s.out.init(syscall.SYS_WRITE)
+	s.nc = nc
+	s.in.init(syscall.SYS_RECVFROM, syscall.MSG_DONTWAIT)
+	s.out.init(syscall.SYS_SENDTO, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+	var err error
 	switch nc := nc.(type) { // not what wraps one, to see all that comes and goes
 	case *net.TCPConn:
-		s.raw = nonblocking(nc)
+		s.raw, err = nc.SyscallConn()
 	case *net.UnixConn:
-		s.raw = nonblocking(nc)
+		s.raw, err = nc.SyscallConn()
 	}
-}
-
-// nonblocking returns the socket under a connection, or nil if calls to it may
-// block: os.File.Fd leaves it so.
-func nonblocking(nc syscall.Conn) syscall.RawConn {
-	raw, err := nc.SyscallConn()
 	if err != nil {
-		return nil
+		s.raw = nil
 	}
-	var flags uintptr
-	err = raw.Control(func(fd uintptr) {
-		flags, _, _ = syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_GETFL, 0)
-	})
-	if err != nil || flags&syscall.O_NONBLOCK == 0 {
-		return nil
-	}
-	return raw
 }
 
 // maxRound returns how far off the watchdog's next round may be.
@@ -90,13 +78,12 @@ func (s *socket) read(b []byte) (int, error) {
 	t.b = nil
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, renamed(err, "read")
 	case t.errno != 0:
 		return 0, s.failure("read", t.errno)
 	case t.n == 0:
 		return 0, io.EOF
 	}
-	written(b[:t.n])
 	return t.n, nil
 }
 
@@ -110,6 +97,7 @@ func (s *socket) write(b []byte) (n int, err error) {
 		t.b = b[n:]
 		switch err = s.raw.Write(t.try); {
 		case err != nil:
+			err = renamed(err, "write")
 		case t.errno != 0:
 			err = s.failure("write", t.errno)
 		case t.n == 0:
@@ -124,30 +112,44 @@ func (s *socket) write(b []byte) (n int, err error) {
 
 // failure is the error that nc would return.
 func (s *socket) failure(op string, errno syscall.Errno) error {
-	addr := s.nc.RemoteAddr()
-	return &net.OpError{Op: op, Net: addr.Network(), Source: s.nc.LocalAddr(), Addr: addr, Err: os.NewSyscallError(op, errno)}
+	e := &net.OpError{Op: op, Source: s.nc.LocalAddr(), Addr: s.nc.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
+	if e.Source != nil {
+		e.Net = e.Source.Network()
+	}
+	return e
 }
 
-// transfer is one direction of a socket: what read(2) or write(2) works on.
+// renamed is the error of a RawConn, which speaks of raw-read and raw-write, with
+// the name that nc gives the operation.
+func renamed(err error, op string) error {
+	if e, ok := err.(*net.OpError); ok {
+		e.Op = op
+	}
+	return err
+}
+
+// transfer is one direction of a socket: what recv(2) or send(2) works on. They never
+// block, even if os.File.Fd has made the socket a blocking one: the garbage collector
+// waits for a processor that is in a raw call.
 //
 // Package syscall has no raw call that takes a slice. The pointers here become
 // numbers in the argument list of the call, pattern 4 of package unsafe: the
 // compiler keeps what they point to in its place until the call returns.
 type transfer struct {
-	trap uintptr                      // the number of the call
-	try  func(fd uintptr) (done bool) // call, bound once so that it does not allocate
+	trap, flags uintptr                      // which call
+	try         func(fd uintptr) (done bool) // call, bound once so that it does not allocate
 
 	b     []byte // the caller's
 	n     int
 	errno syscall.Errno
 }
 
-func (t *transfer) init(trap uintptr) { t.trap, t.try = trap, t.call }
+func (t *transfer) init(trap, flags uintptr) { t.trap, t.flags, t.try = trap, flags, t.call }
 
 // call is not done if the socket is not ready.
 func (t *transfer) call(fd uintptr) (done bool) {
 	for {
-		n, _, errno := syscall.RawSyscall(t.trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(t.b))), uintptr(len(t.b)))
+		n, _, errno := syscall.RawSyscall6(t.trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(t.b))), uintptr(len(t.b)), t.flags, 0, 0)
 		switch errno {
 		case syscall.EINTR:
 			continue

@@ -158,7 +158,7 @@ func parseStatus(h header, packet []byte, req *Request, rep *Reply) (Step, error
 	if req.Op != OpGetMulti || status != StatusMiss {
 		rep.Status = status
 	}
-	if status == StatusServerError || status == StatusAuth {
+	if status == StatusAuth || status == StatusServerError && rep.Line == "" { // else another key was refused before
 		if rep.Line = words("", packet[headerSize+h.extras+h.key:], req); rep.Line == "" {
 			rep.Line = fmt.Sprintf("status %#x", h.status)
 		}
