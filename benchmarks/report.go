@@ -66,9 +66,9 @@ type figure struct {
 }
 
 // text is a value as the tables show it. Nobody does without system calls, but
-// the kernel does not count all.
+// the kernel does not count all: so few are those of the measurement itself.
 func (f figure) text(value float64) string {
-	if f.title == callsTitle && value == 0 {
+	if f.title == callsTitle && value < 0.025 {
 		return "–"
 	}
 	return fmt.Sprintf(f.format, value)
