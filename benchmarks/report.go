@@ -65,17 +65,6 @@ type figure struct {
 	of          func(*sample) float64
 }
 
-// text is a value as the tables show it. Nobody does without system calls, but
-// the kernel does not count all: so few are those of the measurement itself.
-func (f figure) text(value float64) string {
-	if f.title == callsTitle && value < 0.025 {
-		return "–"
-	}
-	return fmt.Sprintf(f.format, value)
-}
-
-const callsTitle = "r+w calls"
-
 var figures = []figure{
 	{"capacity/s", "capacity-ops/s", "%.0f", (*sample).capacity},
 	{"ops/s", "ops/s", "%.0f", (*sample).throughput},
@@ -85,7 +74,7 @@ var figures = []figure{
 	{"p99 µs", "p99-ns", "%.0f", func(s *sample) float64 { return micros(s.latency.quantile(0.99)) }},
 	{"p99.9 µs", "p99.9-ns", "%.0f", func(s *sample) float64 { return micros(s.latency.quantile(0.999)) }},
 	{"allocs", "allocs/op", "%.1f", perOp(func(s *sample) float64 { return float64(s.allocs) })},
-	{callsTitle, "calls/op", "%.2f", perOp(func(s *sample) float64 { return float64(s.calls) })},
+	{"r+w calls", "calls/op", "%.2f", perOp(func(s *sample) float64 { return float64(s.calls) })},
 	{"errors", "errors", "%.0f", func(s *sample) float64 { return float64(s.errors) }},
 	{"lost", "lost-updates", "%.0f", func(s *sample) float64 { return float64(s.lost) }},
 }
@@ -121,7 +110,7 @@ func reportTables(w io.Writer, outcomes []outcome) {
 			ratios := o.ratios(r, (*sample).capacity)
 			fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t", r.contender, median(ratios), slices.Min(ratios), slices.Max(ratios))
 			for _, f := range columns {
-				fmt.Fprint(t, f.text(r.medianOf(f.of)), "\t")
+				fmt.Fprintf(t, f.format+"\t", r.medianOf(f.of))
 			}
 			fmt.Fprintln(t)
 		}
