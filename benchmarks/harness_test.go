@@ -98,11 +98,21 @@ func TestGuard(t *testing.T) {
 		return []outcome{{cell: cell{workload: workload{goal: 3}, goroutines: goroutines}, baseline: clientBaseline,
 			results: []result{{clientSubject, []*sample{fast}}, {clientBaseline, []*sample{slow}}}}}
 	}
-	if slow, err := guard(at(64, 190), clientSubject); err != nil || len(slow) > 0 {
-		t.Errorf("1.9 times, goal 3: %v", err)
+	if slow, err := guard(at(64, 210), clientSubject); err != nil || len(slow) > 0 {
+		t.Errorf("2.1 times, goal 3: %v", err)
 	}
-	if slow, err := guard(at(64, 180), clientSubject); err == nil || len(slow) != 1 {
-		t.Errorf("1.8 times, goal 3: %d are slow, error %v", len(slow), err)
+	less := at(64, 190)
+	if slow, err := guard(less, clientSubject); err == nil || len(slow) != 1 {
+		t.Errorf("1.9 times, goal 3: %d are slow, error %v", len(slow), err)
+	}
+	less[0].cell.tight = true
+	if slow, err := guard(less, clientSubject); err != nil || len(slow) > 0 {
+		t.Errorf("1.9 times, goal 3, tight: %v", err)
+	}
+	less = at(64, 180)
+	less[0].cell.tight = true
+	if slow, err := guard(less, clientSubject); err == nil || len(slow) != 1 {
+		t.Errorf("1.8 times, goal 3, tight: %d are slow, error %v", len(slow), err)
 	}
 	if _, err := guard(at(8, 10), clientSubject); err != nil {
 		t.Errorf("a concurrency that is not watched: %v", err)

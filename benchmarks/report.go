@@ -150,22 +150,30 @@ func ratioText(outcomes []outcome, name, workload string, goroutines int) string
 // guardedAt is the concurrency that workload.goal speaks of.
 const guardedAt = 64
 
-// noise is how far below a goal the median of a short run may come to lie
+// noise is by what part the median of a short run may come to lie too low
 // without anything having become slower.
 const noise = 0.08
 
-// guard returns the workloads whose median ratio is below two thirds of their
-// goal, and an error that says so.
+// floor is the ratio below which the workload has become slow; 0 if it has no goal.
+func (w workload) floor() float64 {
+	if w.tight {
+		return w.goal * 2 / 3 * (1 - noise)
+	}
+	return w.goal * 2 / 3
+}
+
+// guard returns the workloads whose median ratio is below their floor, and an
+// error that says so.
 func guard(outcomes []outcome, subject string) (slow []workload, err error) {
 	var errs []error
 	for _, o := range outcomes {
-		r, goal := o.result(subject), o.cell.goal
-		if r == nil || goal == 0 || o.cell.goroutines != guardedAt {
+		r, floor := o.result(subject), o.cell.floor()
+		if r == nil || floor == 0 || o.cell.goroutines != guardedAt {
 			continue
 		}
-		if got := median(o.ratios(*r, (*sample).capacity)); got < goal*2/3*(1-noise) {
+		if got := median(o.ratios(*r, (*sample).capacity)); got < floor {
 			slow = append(slow, o.cell.workload)
-			errs = append(errs, fmt.Errorf("%s: %.2f times %s, less than two thirds of %.1f", o.cell, got, o.baseline, goal))
+			errs = append(errs, fmt.Errorf("%s: %.2f times %s, less than %.2f: two thirds of %.1f are due", o.cell, got, o.baseline, floor, o.cell.goal))
 		}
 	}
 	return slow, errors.Join(errs...)

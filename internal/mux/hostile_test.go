@@ -44,21 +44,27 @@ func serve(s *stress, nc net.Conn, rng *rand.Rand) {
 // one reports true once in n times; never if n is 0.
 func (h *hostile) one(n int) bool { return n > 0 && h.rng.IntN(n) == 0 }
 
-// sleep is a slow server, not a test that waits: most runs are in a bubble, where
-// time costs nothing; those over sockets measure none.
-func (h *hostile) sleep(most time.Duration) {
-	time.Sleep(time.Duration(h.rng.Int64N(int64(most))))
+// rest is what a slow server does, until the test is over at most. Most runs are
+// in a bubble, where time costs nothing; those over sockets measure none.
+func (h *hostile) rest(d time.Duration) {
+	select {
+	case <-h.Context().Done():
+	case <-time.After(d):
+	}
 }
+
+// pause rests for a time up to most.
+func (h *hostile) pause(most time.Duration) { h.rest(time.Duration(h.rng.Int64N(int64(most)))) }
 
 // say sends a reply, in the server's own time.
 func (h *hostile) say(reply []byte) error {
 	switch {
 	case h.one(h.temper.hang):
-		time.Sleep(h.moment + h.moment/4)
+		h.rest(h.moment + h.moment/4)
 	case h.one(h.temper.stall):
-		h.sleep(h.moment / 2)
+		h.pause(h.moment / 2)
 	case h.one(h.temper.pause):
-		h.sleep(h.moment / 50)
+		h.pause(h.moment / 50)
 	}
 	if h.one(h.temper.twice) {
 		reply = append(bytes.Clone(reply), reply...)
@@ -74,7 +80,7 @@ func (h *hostile) say(reply []byte) error {
 				return err
 			}
 			reply = reply[n:]
-			h.sleep(h.moment / 100)
+			h.pause(h.moment / 100)
 		}
 	}
 	_, err := h.nc.Write(reply)
@@ -106,7 +112,7 @@ func (h *hostile) take(key string, size int, refusal []byte) (stored bool, err e
 			return false, err
 		}
 		if h.one(h.temper.deaf) {
-			time.Sleep(8 * h.moment)
+			h.rest(8 * h.moment)
 			return false, errHungUp
 		}
 		_, err := io.CopyN(io.Discard, h.r, int64(size))

@@ -7,6 +7,13 @@ import (
 	"testing"
 )
 
+// OnNetworks runs test over TCP and over UNIX sockets.
+func OnNetworks(t *testing.T, test func(t *testing.T, network string)) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) { test(t, network) })
+	}
+}
+
 // Socket is a net.TCPConn or net.UnixConn.
 type Socket interface {
 	net.Conn

@@ -16,11 +16,7 @@ import (
 // TestPastTheScheduler: a socket that os.File.Fd makes a blocking one does not
 // block. The garbage collector would wait for a processor that is in a call of
 // which the scheduler knows nothing.
-func TestPastTheScheduler(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) { testPastTheScheduler(t, network) })
-	}
-}
+func TestPastTheScheduler(t *testing.T) { OnNetworks(t, testPastTheScheduler) }
 
 func testPastTheScheduler(t *testing.T, network string) {
 	near, far := Pair(t, network)
@@ -54,34 +50,34 @@ func TestSocketOfNobody(t *testing.T) {
 	near.Close()
 	far.(*net.TCPConn).SetLinger(0)
 	far.Close() // with a reset
-	for end := time.Now().Add(10 * time.Second); ; {
-		nc, err := net.FileConn(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer nc.Close()
-		if nc.RemoteAddr() == nil {
-			var s socket
-			s.init(nc)
-			if n, err := s.write([]byte("x")); n != 0 || !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
-				t.Errorf("got %d bytes, %v", n, err)
-			}
-			return
-		}
+	nc := connTo(t, file)
+	for end := time.Now().Add(10 * time.Second); nc.RemoteAddr() != nil; nc = connTo(t, file) {
+		nc.Close()
 		if time.Now().After(end) {
 			t.Fatal("the peer is not gone within 10 s")
 		}
 	}
+	defer nc.Close()
+	var s socket
+	s.init(nc)
+	if n, err := s.write([]byte("x")); n != 0 || !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("got %d bytes, %v", n, err)
+	}
+}
+
+func connTo(t *testing.T, file *os.File) net.Conn {
+	t.Helper()
+	nc, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc
 }
 
 // TestSocketDeadline: a write larger than the buffers of the socket goes out in
 // parts, and one that a deadline ends tells how much of it did, so that the next
 // one can go on from there. A read that a deadline ends takes nothing.
-func TestSocketDeadline(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) { testSocketDeadline(t, network) })
-	}
-}
+func TestSocketDeadline(t *testing.T) { OnNetworks(t, testSocketDeadline) }
 
 func testSocketDeadline(t *testing.T, network string) {
 	near, far := Pair(t, network)

@@ -17,40 +17,38 @@ import (
 // TestSockets sends more than the buffers of a socket hold, small values and, past
 // the socket type, large ones, to a peer that answers by bits.
 func TestSockets(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) {
-			near, p := dialPeer(t, network)
-			c := open(t, near, mux.Config{})
-			small, large := value("s", 12<<10), value("l", 1<<20)
-			go func() { // ends with the connection
-				for {
-					line, err := p.r.ReadString('\n')
-					if err != nil {
-						return
-					}
-					size := len(small)
-					if line[3] == 'l' {
-						size = len(large)
-					}
-					io.CopyN(io.Discard, p.r, int64(size)+2)
-					io.WriteString(p.nc, "HD c7 ")
-					io.WriteString(p.nc, opaque(line)+"\r")
-					io.WriteString(p.nc, "\n")
+	mux.OnNetworks(t, func(t *testing.T, network string) {
+		near, p := dialPeer(t, network)
+		c := open(t, near, mux.Config{})
+		small, large := value("s", 12<<10), value("l", 1<<20)
+		go func() { // ends with the connection
+			for {
+				line, err := p.r.ReadString('\n')
+				if err != nil {
+					return
 				}
-			}()
-			for range 10 {
-				for _, call := range []*mux.Call{set("s", small), set("l", large)} {
-					if mustDo(t, c, call); call.Rep.CAS != 7 {
-						t.Errorf("got %+v", call.Rep)
-					}
+				size := len(small)
+				if line[3] == 'l' {
+					size = len(large)
+				}
+				io.CopyN(io.Discard, p.r, int64(size)+2)
+				io.WriteString(p.nc, "HD c7 ")
+				io.WriteString(p.nc, opaque(line)+"\r")
+				io.WriteString(p.nc, "\n")
+			}
+		}()
+		for range 10 {
+			for _, call := range []*mux.Call{set("s", small), set("l", large)} {
+				if mustDo(t, c, call); call.Rep.CAS != 7 {
+					t.Errorf("got %+v", call.Rep)
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 func TestSocketErrors(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
+	mux.OnNetworks(t, func(t *testing.T, network string) {
 		for _, tt := range []struct {
 			name string
 			read func(p *peer) // before it closes
@@ -59,7 +57,7 @@ func TestSocketErrors(t *testing.T) {
 			{"closed", func(p *peer) { p.line() }, io.EOF},
 			{"reset", func(p *peer) { p.nc.Read(make([]byte, 1)) }, syscall.ECONNRESET}, // for what it has not read
 		} {
-			t.Run(network+"/"+tt.name, func(t *testing.T) {
+			t.Run(tt.name, func(t *testing.T) {
 				near, p := dialPeer(t, network)
 				c := open(t, near, mux.Config{})
 				go func() { // ends with the request
@@ -73,7 +71,7 @@ func TestSocketErrors(t *testing.T) {
 				}
 			})
 		}
-	}
+	})
 }
 
 // seen is a connection whose owner wants to see what comes and goes.
